@@ -1,0 +1,62 @@
+# `make repro` and `make test` do all of their own set-up. A bare `make` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Work is spread over processes and threads by the code itself; libraries must not add threads of their own.
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/.python:
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	touch $@
+
+.venv/.run: .venv/.python requirements.lock pyproject.toml
+	.venv/bin/python -m pip install --quiet --requirement requirements.lock
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/.dev: .venv/.run requirements-dev.lock
+	.venv/bin/python -m pip install --quiet --requirement requirements-dev.lock
+	touch $@
+
+.PHONY: repro
+repro: .venv/.run ## run the pipeline on the shipped sample; prints the metrics
+	@dvc pull --quiet data/ledger.dvc
+	@dvc repro --quiet
+	@graded summary
+
+.PHONY: test
+test: .venv/.dev check ## checks, then the tests (under 5 minutes on 2 cores)
+	pytest
+
+.PHONY: test-all
+test-all: .venv/.dev check ## the slow tests too
+	pytest --slow
+
+.PHONY: check
+check: .venv/.dev ## ruff, mypy --strict, import-linter
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-cache
+
+.PHONY: bench
+bench: .venv/.dev ## run bench/$$(NAME).py, or all of them
+	@for name in $(or $(NAME),$(basename $(notdir $(wildcard bench/[a-z]*.py)))); do python -m bench.$$name; done
+
+.PHONY: lock
+lock: .venv/.python ## renew requirements.lock and requirements-dev.lock
+	.venv/bin/python -m pip install --quiet pip-tools
+	pip-compile --quiet --upgrade --extra sample --output-file requirements.lock --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-header --annotation-style line pyproject.toml
+	pip-compile --quiet --upgrade --extra sample --extra dev --extra docs --constraint requirements.lock --output-file requirements-dev.lock --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-header --annotation-style line pyproject.toml
+
+.PHONY: clean
+clean: ## remove the virtual environment and tool caches (never data, never the ledger)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dvc_plots site build dist

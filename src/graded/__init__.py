@@ -1,0 +1,1 @@
+"""Graded relevance for multilingual dense retrieval."""

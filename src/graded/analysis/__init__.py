@@ -1,0 +1,1 @@
+"""Agreement, balance, tau, statistics, calibration, figures: pure functions over tables."""

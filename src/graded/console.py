@@ -1,0 +1,95 @@
+"""What a stage's process shares: errors as one line, progress on a terminal and in a log.
+
+A stage ends its file with ``if __name__ == "__main__": run(main)``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TextIO
+
+from graded.errors import GradedError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call ``main``; print a GradedError as one line on stderr and exit with its code, 130 on Ctrl-C."""
+    try:
+        main()
+    except GradedError as error:
+        print(f"graded: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("graded: interrupted; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def say(text: str) -> None:
+    """Print one line about what was done, at once."""
+    print(text, flush=True)
+
+
+class Progress:
+    """A count that grows: a bar with rate and ETA on a terminal, a plain line every ``every`` seconds elsewhere.
+
+    ``unit`` names what is counted (``passages``); ``extra`` of :meth:`update` is shown behind the rate.
+    """
+
+    def __init__(self, label: str, total: int, unit: str, *, every: float = 10.0, stream: TextIO | None = None) -> None:
+        self.label, self.total, self.unit, self.every = label, total, unit, every
+        self.stream = stream or sys.stderr
+        self.live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.done = 0
+        self.extra = ""
+        self.start = self.shown = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self._draw()
+            self.stream.write("\n")
+        elif self.done and time.monotonic() - self.start > self.every:
+            self.stream.write(self._line() + "\n")
+        self.stream.flush()
+
+    def update(self, count: int = 1, extra: str | None = None) -> None:
+        """Count ``count`` more; redraw at most ten times a second (terminal) or once in ``every`` seconds."""
+        self.done += count
+        if extra is not None:
+            self.extra = extra
+        now = time.monotonic()
+        if now - self.shown >= (0.1 if self.live else self.every):
+            self.shown = now
+            if self.live:
+                self._draw()
+            else:
+                self.stream.write(self._line() + "\n")
+                self.stream.flush()
+
+    def _line(self) -> str:
+        spent = max(time.monotonic() - self.start, 1e-9)
+        rate = self.done / spent
+        left = (self.total - self.done) / rate if rate > 0 else 0.0
+        text = f"{self.label} {self.done:,}/{self.total:,} {self.unit}, {rate:,.1f}/s, ETA {clock(left)}"
+        return f"{text}, {self.extra}" if self.extra else text
+
+    def _draw(self) -> None:
+        width = 20
+        filled = int(width * min(self.done / self.total, 1.0)) if self.total else width
+        self.stream.write(f"\r\x1b[K{'━' * filled}{'╌' * (width - filled)} {self._line()}")
+        self.stream.flush()
+
+
+def clock(seconds: float) -> str:
+    """Return ``1:02:03`` or ``2:03``."""
+    whole = int(max(seconds, 0.0))
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"

@@ -1,0 +1,1 @@
+"""Experiments: sweeps over DVC's queue, and their results gathered."""

@@ -1,0 +1,98 @@
+"""Parquet tables between the stages: written atomically, streamed, byte-identical for equal rows.
+
+DuckDB does the joins over these files; this module moves rows in and out of Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from graded.errors import DataError, MissingError
+from graded.formats.atomic import atomic
+
+#: Rows a row group; bounds the memory of a writer and of a reader.
+GROUP = 50_000
+
+PASSAGES = pa.schema([("doc_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
+QUERIES = pa.schema([("query_id", pa.string()), ("text", pa.string())])
+QRELS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("relevance", pa.int32())])
+
+
+def write_rows(path: Path, schema: pa.Schema, rows: Iterable[tuple[Any, ...]]) -> int:
+    """Write ``rows``, tuples in the order of ``schema``, and return how many there were; memory is one row group."""
+    count = 0
+    iterator = iter(rows)
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        while group := list(islice(iterator, GROUP)):
+            columns = [
+                pa.array(column, field.type) for column, field in zip(zip(*group, strict=True), schema, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            count += len(group)
+    return count
+
+
+def read_rows(path: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of ``path`` (all columns, or those named, in that order), one row group in memory.
+
+    Raises:
+        MissingError: there is no such file.
+        DataError: it is no Parquet file or lacks a column.
+    """
+    with open_parquet(path) as file:
+        have = file.schema_arrow.names
+        names = list(columns) or have
+        for name in names:
+            if name not in have:
+                raise DataError(f"{path} has no column {name!r}; it has: {', '.join(have)}")
+        for batch in file.iter_batches(columns=names, batch_size=GROUP):
+            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows from the file's footer; errors as in :func:`read_rows`."""
+    with open_parquet(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open ``path``; errors as in :func:`read_rows`."""
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise MissingError(f"no {path} here; 'dvc repro' makes it, 'dvc pull' fetches it") from None
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{path} is no Parquet file ({str(error).splitlines()[0]}); delete it and 'dvc repro'"
+        ) from None
+
+
+def connect(*, memory_gb: float = 2.0, threads: int = 4, temporary: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB connection that spills to ``temporary`` (default: the system's) beyond ``memory_gb`` GB."""
+    connection = duckdb.connect()
+    connection.execute("SET preserve_insertion_order = true")
+    connection.execute(f"SET memory_limit = '{memory_gb}GB'")
+    connection.execute(f"SET threads = {threads}")
+    if temporary is not None:
+        connection.execute("SET temp_directory = ?", [str(temporary)])
+    return connection
+
+
+def copy_query(
+    connection: duckdb.DuckDBPyConnection, select: str, path: Path, parameters: list[Any] | None = None
+) -> int:
+    """Write the rows of ``select`` to ``path`` as Parquet and return how many; end ``select`` in ORDER BY.
+
+    ``parameters`` fill the ``?`` of ``select``.
+    """
+    with atomic(path) as temporary:
+        target = str(temporary).replace("'", "''")
+        connection.execute(f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)", parameters or [])
+        return int(pq.ParquetFile(temporary).metadata.num_rows)

@@ -1,0 +1,1 @@
+"""Corpora and benchmarks: each source yields passages, queries and qrels."""
