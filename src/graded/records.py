@@ -6,6 +6,7 @@ path from one, or assume that it has no spaces.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 
@@ -53,6 +54,16 @@ class Direction(NamedTuple):
         """Read ``fi-ar``; language codes hold no hyphen."""
         query_lang, _, doc_lang = name.partition("-")
         return cls(query_lang, doc_lang)
+
+
+class Outcome(StrEnum):
+    """What became of one request to an LLM; anything but ``OK`` has no grade and no text, and is never grade 0."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    FILTERED = "filtered"
+    TRUNCATED = "truncated"
+    UNPARSEABLE = "unparseable"
 
 
 def passage_text(title: str, text: str) -> str:
