@@ -151,7 +151,7 @@ def _answer(reply: Reply) -> str:
 
 def _unquoted(text: str) -> str:
     text = text.strip()
-    for left, right in _QUOTES:
+    for left, right in map(tuple, _QUOTES):
         if len(text) > 1 and text.startswith(left) and text.endswith(right):
             inner = text[1:-1]
             if left not in inner and right not in inner:
