@@ -96,3 +96,19 @@ def copy_query(
         target = str(temporary).replace("'", "''")
         connection.execute(f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)", parameters or [])
         return int(pq.ParquetFile(temporary).metadata.num_rows)
+
+
+def refuse_duplicates(path: Path, *columns: str) -> None:
+    """Return if no two rows of ``path`` agree in ``columns``; the check spills to disk, not to memory.
+
+    Raises:
+        DataError: names the first value that stands twice and how many do.
+    """
+    keys = ", ".join(columns)
+    with connect() as connection:
+        found = connection.execute(
+            f"SELECT {keys}, count(*) OVER () FROM read_parquet(?) GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys}",
+            [str(path)],
+        ).fetchone()
+    if found:
+        raise DataError(f"{path.stem}: {found[-1]:,} values of {keys} stand more than once, the first {found[:-1]!r}")

@@ -1,0 +1,80 @@
+"""The passages that queries are written for, outside everything the benchmarks judge.
+
+Reads: data/corpus/<lang>.parquet, data/benchmark.
+Writes: data/sample/<lang>.parquet (doc_id, title, text), in the order of the draw: a larger sample begins with the
+smaller one.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+from pydantic import Field
+
+from graded import params
+from graded.analysis.draw import draw_order
+from graded.console import run, say
+from graded.errors import DataError
+from graded.formats import atomic, table
+
+CORPUS, BENCHMARK, OUT = Path("data/corpus"), Path("data/benchmark"), Path("data/sample")
+
+
+class Params(params.Section):
+    """How many passages to draw."""
+
+    #: Passages a language; all that are free where there are fewer.
+    size: int = Field(gt=0)
+    #: Memory of the draw in GB; beyond it, it spills to disk.
+    memory_gb: float = Field(default=2.0, gt=0)
+
+
+def main() -> None:
+    """Draw the sample of each language."""
+    chosen, seed = params.section("sample", Params), params.seed()
+    with atomic.atomic_folder(OUT) as out, table.connect(memory_gb=chosen.memory_gb) as connection:
+        for lang in params.languages():
+            judge(connection, BENCHMARK, lang)
+            count = draw(connection, CORPUS / f"{lang}.parquet", chosen.size, seed, out / f"{lang}.parquet")
+            free = " (all that are free)" if count < chosen.size else ""
+            say(f"sample {lang}: {count:,} of {chosen.size:,} passages{free}")
+            if count == 0:
+                raise DataError(f"sample {lang}: every passage is judged by a benchmark; nothing is left to train on")
+
+
+def judge(connection: duckdb.DuckDBPyConnection, benchmarks: Path, lang: str) -> None:
+    """Fill the table ``judged`` (doc_id, hash) with every passage of ``lang`` that some benchmark judges.
+
+    ``doc_id`` is empty where the benchmark has passages of its own: there only equal text counts.
+    """
+    connection.execute("CREATE OR REPLACE TABLE judged (doc_id VARCHAR, hash VARCHAR)")
+    for record in sorted(benchmarks.glob("*/benchmark.json")):
+        for direction in json.loads(record.read_text(encoding="utf-8"))["directions"]:
+            if direction["doc_lang"] != lang:
+                continue
+            corpus = Path(direction["corpus"])
+            qrels = record.parent / f"{direction['query_lang']}-{lang}" / "qrels.parquet"
+            own_ids = corpus.parent != CORPUS
+            connection.execute(
+                "INSERT INTO judged SELECT DISTINCT CASE WHEN ? THEN '' ELSE c.doc_id END, md5(c.text)"
+                " FROM read_parquet(?) c SEMI JOIN read_parquet(?) q ON c.doc_id = q.doc_id",
+                [own_ids, str(corpus), str(qrels)],
+            )
+
+
+def draw(connection: duckdb.DuckDBPyConnection, corpus: Path, size: int, seed: int, path: Path) -> int:
+    """Write the first ``size`` unjudged passages of ``corpus`` by the hash of (seed, doc_id); return how many."""
+    table.open_parquet(corpus).close()
+    order = draw_order(seed, "c.doc_id")
+    select = (
+        "SELECT c.doc_id, c.title, c.text FROM read_parquet(?) c"
+        " ANTI JOIN judged j ON c.doc_id = j.doc_id ANTI JOIN judged t ON md5(c.text) = t.hash"
+        f" ORDER BY {order} LIMIT {size}"
+    )
+    return table.copy_query(connection, select, path, [str(corpus)])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,75 @@
+"""Stage benchmark: directions, cross-lingual judgements, sets of their own passages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graded.errors import DataError, ParamError
+from graded.formats import table
+from graded.stages import benchmark
+from tests.workspace import write_beir, write_params
+
+PASSAGES = [("d1", "", "a"), ("d2", "", "b")]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for lang, extra in (("fi", []), ("ar", [("q3", "d2", 2)])):
+        queries = [("q1", f"{lang} one"), ("q2", f"{lang} two")] + [("q3", f"{lang} three")] * bool(extra)
+        judged = [("q1", "d1", 3), ("q1", "d2", 0), ("q2", "d2", 0), *extra]
+        write_beir(tmp_path / "texts" / lang, PASSAGES, queries, {"test": judged, "dev": judged[:1]})
+    return tmp_path
+
+
+def chosen(workspace: Path, **one: object) -> None:
+    write_params(workspace, benchmark={"path": "texts", "sets": {"small": one}})
+
+
+def test_only_queries_with_a_relevant_passage_are_kept_and_judged_zeros_too(workspace: Path) -> None:
+    chosen(workspace)
+    benchmark.main()
+    assert list(table.read_rows(Path("data/benchmark/small/fi-fi/queries.parquet"))) == [("q1", "fi one")]
+    assert list(table.read_rows(Path("data/benchmark/small/fi-fi/qrels.parquet"))) == [("q1", "d1", 3), ("q1", "d2", 0)]
+    assert not Path("data/benchmark/small/fi-ar").exists()
+
+
+def test_cross_lingual_judges_by_the_passages_language(workspace: Path) -> None:
+    chosen(workspace, cross_lingual=True)
+    benchmark.main()
+    record = json.loads(Path("data/benchmark/small/benchmark.json").read_text(encoding="utf-8"))
+    names = [(one["query_lang"], one["doc_lang"], one["corpus"]) for one in record["directions"]]
+    assert names == [(q, d, f"data/corpus/{d}.parquet") for q in ("fi", "ar") for d in ("fi", "ar")]
+    # Finnish lacks q3: Arabic's judgement of it counts only for the queries that Finnish has, and the other way round.
+    assert [row[0] for row in table.read_rows(Path("data/benchmark/small/fi-ar/queries.parquet"))] == ["q1"]
+    assert [row[0] for row in table.read_rows(Path("data/benchmark/small/ar-fi/queries.parquet"))] == ["q1"]
+    assert [row[0] for row in table.read_rows(Path("data/benchmark/small/ar-ar/queries.parquet"))] == ["q1", "q3"]
+
+
+def test_a_set_with_passages_of_its_own_carries_them(workspace: Path) -> None:
+    chosen(workspace, corpus="own", folder={"ar": "ar"}, role="dev")
+    benchmark.main()
+    record = json.loads(Path("data/benchmark/small/benchmark.json").read_text(encoding="utf-8"))
+    assert record["role"] == "dev"
+    assert [one["corpus"] for one in record["directions"]] == ["data/benchmark/small/corpus/ar.parquet"]
+    assert table.count_rows(Path("data/benchmark/small/corpus/ar.parquet")) == 2
+
+
+def test_bad_settings_are_one_line_and_leave_nothing(workspace: Path) -> None:
+    write_params(workspace, benchmark={"path": "texts", "sets": {"../evil": {}}})
+    with pytest.raises(ParamError, match="letters, digits"):
+        benchmark.main()
+    chosen(workspace, folder={"en": "en"})
+    with pytest.raises(ParamError, match="none of the run's languages"):
+        benchmark.main()
+    chosen(workspace, splitt="test")
+    with pytest.raises(ParamError, match=r"no stage reads benchmark\.sets\.small\.splitt"):
+        benchmark.main()
+    write_beir(workspace / "texts" / "fi", PASSAGES, [("q1", "x")], {"test": [("q1", "d1", 1), ("q1", "d1", 3)]})
+    chosen(workspace)
+    with pytest.raises(DataError, match="more than once"):
+        benchmark.main()
+    assert not Path("data/benchmark").exists()
