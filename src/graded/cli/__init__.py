@@ -1,1 +1,84 @@
-"""The `graded` command."""
+"""The `graded` command: a lazy list; a command's module is imported when the command is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from graded.console import run
+
+
+class Entry(NamedTuple):
+    """Where a command lives (``module:object``, a Typer app or a function) and its line in the list."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "profile": Entry("graded.cli.profile:profile", "Lay a profile (paper, small, own-data) over params.yaml."),
+}
+
+
+class Lazy(TyperGroup):
+    """A group that knows its commands' names and help without importing them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].target.partition(":")
+        found = getattr(importlib.import_module(module), name)
+        if not isinstance(found, typer.Typer):
+            wrapped = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+            wrapped.command(name=cmd_name)(found)
+            found = wrapped
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=Lazy,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"graded {version('graded')}")
+        raise typer.Exit
+
+
+@app.callback()
+def group(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Graded relevance data, a calibrated threshold tau, a fine-tuned multilingual dense retriever.
+
+    The pipeline itself is DVC's: dvc repro, dvc exp run -S tau=3, dvc metrics diff.
+
+    Exit codes: 0 done, 1 an error that its line explains, 2 wrong usage, 3 nothing may be bought
+    (GRADED_BUDGET_USD), 4 stopped cleanly: run it again, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line; the package's own errors become one line and their exit code."""
+    run(app)
