@@ -1,0 +1,196 @@
+"""nDCG@10 and its companions for every direction: tuned, base, and whether the difference is more than noise.
+
+Reads: data/run/base and data/run/tuned (TREC runs), data/benchmark (queries and qrels).
+Writes: data/evaluate/per_query.parquet (set, query_lang, doc_lang, system, query_id, metric, value) and
+metrics/evaluate.json:
+
+    {"<set>": {"<fi, or fi-ar where the languages differ>": {
+        "nDCG@10": tuned, ..., "queries": n, "base": {"nDCG@10": ...},
+        "difference": {"nDCG@10": {"mean": tuned - base, "low", "high", "p", "p_holm"}}}}}
+
+and, where a set has several, their plain means under ``mean`` (same language) and ``mean-cross`` (the others).
+p is of the paired randomisation test; p_holm is corrected over the directions that such a mean is taken over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from graded import params
+from graded.analysis.compare import Difference, difference, holm
+from graded.console import run, say
+from graded.errors import MissingError
+from graded.formats import atomic, table, trec
+from graded.records import Direction
+from graded.retrieval import measures
+
+BENCHMARK, RUN = Path("data/benchmark"), Path("data/run")
+OUT, METRICS = Path("data/evaluate"), Path("metrics/evaluate.json")
+SYSTEMS = ("tuned", "base")
+
+PER_QUERY = pa.schema(
+    [(name, pa.string()) for name in ("set", "query_lang", "doc_lang", "system", "query_id", "metric")]
+    + [("value", pa.float64())]
+)
+
+#: system -> metric -> one value a query
+Scores = dict[str, dict[str, np.ndarray]]
+
+
+class Params(params.Section):
+    """What is measured and how sure the comparison is."""
+
+    #: nDCG@k, nDCG_exp@k (gain 2^rel - 1), MRR@k, recall@k.
+    metrics: tuple[str, ...] = Field(default=measures.METRICS, min_length=1)
+    #: Those that are compared: difference, interval and tests.
+    compare: tuple[str, ...] = ("nDCG@10",)
+    #: Random sign assignments of the test, and bootstrap draws.
+    resamples: int = Field(default=10_000, ge=100)
+    #: Of the interval, a fraction.
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+
+
+def main() -> None:
+    """Score all runs, compare, write."""
+    chosen, seed = params.section("evaluate", Params), params.seed()
+    metrics = tuple(dict.fromkeys((*chosen.metrics, *chosen.compare)))
+    rows: list[tuple[Any, ...]] = []
+    record: dict[str, Any] = {}
+    for name, benchmark in benchmarks(BENCHMARK):
+        found: dict[Direction, Scores] = {}
+        for direction in (Direction(one["query_lang"], one["doc_lang"]) for one in benchmark["directions"]):
+            qrels, scores = scored(name, direction, metrics)
+            found[direction] = scores
+            rows.extend(long_rows(name, direction, list(qrels), scores))
+        tested = {
+            direction: {
+                metric: difference(
+                    scores["tuned"][metric],
+                    scores["base"][metric],
+                    seed=seed,
+                    resamples=chosen.resamples,
+                    confidence=chosen.confidence,
+                )
+                for metric in chosen.compare
+            }
+            for direction, scores in found.items()
+        }
+        record[name] = summary(found, tested)
+        tell(name, record[name], chosen.metrics[0])
+    with atomic.atomic_folder(OUT) as out:
+        table.write_rows(out / "per_query.parquet", PER_QUERY, rows)
+    atomic.write_json(METRICS, record)
+
+
+def benchmarks(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the record of each benchmark, by name.
+
+    Raises:
+        MissingError: there is none.
+    """
+    found = sorted(folder.glob("*/benchmark.json"))
+    if not found:
+        raise MissingError(f"no benchmark in {folder}; 'dvc repro benchmark' makes it, 'dvc pull' fetches it")
+    for path in found:
+        yield path.parent.name, json.loads(path.read_text(encoding="utf-8"))
+
+
+def scored(name: str, direction: Direction, metrics: tuple[str, ...]) -> tuple[dict[str, dict[str, int]], Scores]:
+    """Return the qrels of one direction and every system's values, in the order of the qrels' queries."""
+    path = BENCHMARK / name / direction.name / "qrels.parquet"
+    judged = measures.by_query(table.read_rows(path, "query_id", "doc_id", "relevance"), str(path))
+    qrels = {query_id: {doc_id: int(value) for doc_id, value in rows.items()} for query_id, rows in judged.items()}
+    scores: Scores = {}
+    for system in SYSTEMS:
+        source = RUN / system / name / f"{direction.name}.trec"
+        hits = ((hit.query_id, hit.doc_id, hit.score) for hit in trec.read_run(source))
+        ranked = measures.by_query(hits, str(source))
+        scores[system] = measures.score(qrels, ranked, metrics)
+        if absent := len(qrels.keys() - ranked.keys()):
+            counted = f"no line for {absent} of {len(qrels)} queries, which count 0"
+            say(f"evaluate {name} {direction.label}: {system} has {counted}")
+    return qrels, scores
+
+
+def long_rows(name: str, direction: Direction, queries: list[str], scores: Scores) -> Iterator[tuple[Any, ...]]:
+    """Yield the per-query rows of one direction."""
+    for system, values in scores.items():
+        for metric, column in values.items():
+            for query_id, value in zip(queries, column.tolist(), strict=True):
+                yield (name, *direction, system, query_id, metric, value)
+
+
+def summary(found: dict[Direction, Scores], tested: dict[Direction, dict[str, Difference]]) -> dict[str, Any]:
+    """Return a set's part of metrics/evaluate.json: each direction, then the means."""
+    record: dict[str, Any] = {}
+    for kind, same in (("mean", True), ("mean-cross", False)):
+        family = [direction for direction in found if (direction.query_lang == direction.doc_lang) == same]
+        adjusted = corrected({direction: tested[direction] for direction in family})
+        parts = {direction.label: one_direction(found[direction], adjusted[direction]) for direction in family}
+        record |= parts
+        if len(parts) > 1:
+            record[kind] = mean(list(parts.values()))
+    return record
+
+
+def tell(name: str, record: dict[str, Any], metric: str) -> None:
+    """Print one line for each language, and one for the mean over directions whose languages differ."""
+    for label, part in record.items():
+        if "-" not in label or label == "mean-cross":
+            change = part[metric] - part["base"][metric]
+            say(
+                f"evaluate {name} {label}: {metric} {part[metric]:.4f}, base {part['base'][metric]:.4f} ({change:+.4f})"
+            )
+
+
+Tested = dict[str, dict[str, float]]
+
+
+def corrected(tested: dict[Direction, dict[str, Difference]]) -> dict[Direction, Tested]:
+    """Return direction -> metric -> the record of its difference, with Holm's p over the directions given."""
+    metrics = next(iter(tested.values()), {})
+    families = {metric: holm({direction: one[metric].p for direction, one in tested.items()}) for metric in metrics}
+    return {
+        direction: {
+            metric: {
+                "mean": digits(value.mean),
+                "low": digits(value.low),
+                "high": digits(value.high),
+                "p": digits(value.p),
+                "p_holm": digits(families[metric][direction]),
+            }
+            for metric, value in one.items()
+        }
+        for direction, one in tested.items()
+    }
+
+
+def one_direction(scores: Scores, tested: Tested) -> dict[str, Any]:
+    """Return one direction's record."""
+    means = {system: {metric: digits(column.mean()) for metric, column in scores[system].items()} for system in SYSTEMS}
+    queries = len(next(iter(scores["tuned"].values())))
+    return {**means["tuned"], "queries": queries, "base": means["base"], "difference": tested}
+
+
+def mean(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the plain mean of several directions, each weighing the same."""
+    metrics = parts[0]["base"]
+    tuned = {metric: digits(np.mean([part[metric] for part in parts])) for metric in metrics}
+    base = {metric: digits(np.mean([part["base"][metric] for part in parts])) for metric in metrics}
+    return {**tuned, "base": base}
+
+
+def digits(value: Any) -> float:
+    """Round to six decimals, so that a diff shows changes and no noise of the last bit."""
+    return round(float(value), 6) + 0.0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,116 @@
+"""Stage evaluate on a folder of two languages, scored by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from graded.errors import DataError, MissingError, ParamError
+from graded.formats import atomic, table, trec
+from graded.stages import evaluate
+
+PARAMS = "tau: 2\nlanguages: [fi, ar]\nseed: 13\nevaluate: {{resamples: 200{extra}}}\n"
+
+#: direction -> query -> passage -> relevance
+QRELS = {
+    "fi-fi": {"q1": {"d1": 3, "d2": 0}, "q2": {"d3": 1, "d4": 2}},
+    "ar-ar": {"q1": {"d1": 1}, "q2": {"d4": 1}},
+    "fi-ar": {"q1": {"d1": 1}},
+}
+#: system -> direction -> query -> passages, best first
+RUNS: dict[str, dict[str, dict[str, list[str]]]] = {
+    "base": {"fi-fi": {"q1": ["d2", "d1"], "q2": ["d4", "d3"]}, "ar-ar": {"q1": ["d9", "d1"]}, "fi-ar": {"q1": ["d9"]}},
+    "tuned": {
+        "fi-fi": {"q1": ["d1"], "q2": ["d3", "d4"]},
+        "ar-ar": {"q1": ["d1"], "q2": ["d4"]},
+        "fi-ar": {"q1": ["d1"]},
+    },
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(PARAMS.format(extra=""))
+    directions = [dict(zip(("query_lang", "doc_lang"), name.split("-"), strict=True)) for name in QRELS]
+    atomic.write_json(Path("data/benchmark/toy/benchmark.json"), {"name": "toy", "directions": directions})
+    for name, judged in QRELS.items():
+        rows = [(query, doc, value) for query, docs in judged.items() for doc, value in docs.items()]
+        table.write_rows(Path(f"data/benchmark/toy/{name}/qrels.parquet"), table.QRELS, rows)
+    for system, runs in RUNS.items():
+        for name, lists in runs.items():
+            hits = (
+                trec.Hit(query, doc, rank, 1 / rank)
+                for query, docs in lists.items()
+                for rank, doc in enumerate(docs, 1)
+            )
+            trec.write_run(Path(f"data/run/{system}/toy/{name}.trec"), hits, system)
+    return tmp_path
+
+
+def test_values_by_hand(folder: Path) -> None:
+    evaluate.main()
+    toy = json.loads(Path("metrics/evaluate.json").read_text())["toy"]
+    assert list(toy) == ["fi", "ar", "mean", "fi-ar"]
+    swapped = (1 + 2 / math.log2(3)) / (2 + 1 / math.log2(3))
+    assert toy["fi"]["nDCG@10"] == pytest.approx((1 + swapped) / 2, abs=1e-6)
+    assert toy["fi"]["base"]["nDCG@10"] == pytest.approx((1 / math.log2(3) + 1) / 2, abs=1e-6)
+    assert toy["fi"]["MRR@10"] == 1
+    assert toy["fi"]["base"]["MRR@10"] == 0.75
+    assert toy["ar"]["base"]["recall@100"] == 0.5, "a query that the run lacks counts 0"
+    assert toy["fi-ar"]["nDCG@10"] == 1
+    assert toy["fi-ar"]["base"]["nDCG@10"] == 0
+    assert toy["mean"]["recall@100"] == 1
+    assert toy["fi"]["queries"] == 2
+    gap = toy["fi"]["difference"]["nDCG@10"]
+    assert gap["mean"] == pytest.approx(toy["fi"]["nDCG@10"] - toy["fi"]["base"]["nDCG@10"], abs=2e-6)
+    assert gap["low"] <= gap["mean"] <= gap["high"]
+    assert gap["p"] <= gap["p_holm"] <= 1
+
+
+def test_rows_a_query(folder: Path) -> None:
+    evaluate.main()
+    rows = list(table.read_rows(Path("data/evaluate/per_query.parquet")))
+    assert ("toy", "fi", "fi", "base", "q1", "MRR@10", 0.5) in rows
+    assert ("toy", "ar", "ar", "base", "q2", "nDCG@10", 0.0) in rows
+    assert len(rows) == 5 * 2 * (2 + 2 + 1)
+
+
+def test_the_same_twice(folder: Path) -> None:
+    evaluate.main()
+    first = [Path(name).read_bytes() for name in ("metrics/evaluate.json", "data/evaluate/per_query.parquet")]
+    evaluate.main()
+    assert first == [Path(name).read_bytes() for name in ("metrics/evaluate.json", "data/evaluate/per_query.parquet")]
+
+
+def test_a_run_that_is_not_there_is_named(folder: Path) -> None:
+    Path("data/run/tuned/toy/fi-ar.trec").unlink()
+    with pytest.raises(MissingError, match=r"tuned/toy/fi-ar\.trec"):
+        evaluate.main()
+    assert not Path("metrics/evaluate.json").exists()
+
+
+def test_a_run_that_repeats_a_passage_is_named(folder: Path) -> None:
+    with Path("data/run/base/toy/ar-ar.trec").open("a") as file:
+        file.write("q1 Q0 d1 3 0.1 base\n")
+    with pytest.raises(DataError, match="'q1' names passage 'd1' twice"):
+        evaluate.main()
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [(", metrics: [nDGC@10]", "nDGC@10"), (", resamples: 1", "resamples"), (", sead: 1", "evaluate.sead")],
+)
+def test_a_wrong_param_is_named(folder: Path, extra: str, named: str) -> None:
+    text = PARAMS.format(extra=extra) if "resamples" not in extra else PARAMS.format(extra="").replace("200", "1")
+    (folder / "params.yaml").write_text(text)
+    with pytest.raises(ParamError, match=named):
+        evaluate.main()
+
+
+def test_no_benchmark(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="dvc repro benchmark"):
+        list(evaluate.benchmarks(tmp_path))
