@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "import": Entry("graded.cli.bring:bring", "Turn CSV, JSONL or SQuAD files into a BEIR folder."),
     "profile": Entry("graded.cli.profile:profile", "Lay a profile (paper, small, own-data) over params.yaml."),
 }
 

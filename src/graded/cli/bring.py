@@ -1,0 +1,141 @@
+"""`graded import`: CSV, JSONL or SQuAD files become a BEIR folder, split by document, bad rows counted and listed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from graded.console import say
+from graded.errors import DataError, ParamError
+from graded.formats.atomic import atomic_folder, write_text
+from graded.sources import foreign
+from graded.sources.foreign import Bad, Judged, Row
+
+T = TypeVar("T", Row, Judged)
+
+#: Of 100 documents, how many go to train, dev and test; by hash, so that adding documents moves none.
+SHARES = (("train", 60), ("dev", 20), ("test", 20))
+
+
+def bring(
+    passages: Annotated[Path, typer.Argument(help="Passages as .csv, .tsv or .jsonl, or a SQuAD-format .json.")],
+    lang: Annotated[str, typer.Option(help="Language code, such as fi.")],
+    out: Annotated[Path, typer.Option(help="Folder to make: OUT/LANG in BEIR layout.")] = Path("data/beir"),
+    queries: Annotated[Path | None, typer.Option(help="Test queries, same formats.")] = None,
+    qrels: Annotated[Path | None, typer.Option(help="Judgements: query, passage, score.")] = None,
+) -> None:
+    """Turn your own files into a BEIR folder that corpus and benchmark read.
+
+    Example: graded import passages.csv --lang fi --queries queries.csv --qrels qrels.csv
+    """
+    if not (lang.isascii() and lang.isalpha() and lang.islower() and len(lang) in (2, 3)):
+        raise ParamError(f"--lang: received {lang!r}; expected a code of two or three small letters, such as fi")
+    if (queries is None) != (qrels is None):
+        raise ParamError("--queries and --qrels: received one of them; judged queries need both")
+    bad: list[Bad] = []
+    if passages.suffix.lower() == ".json":
+        if queries is not None:
+            raise ParamError(
+                "--queries: a SQuAD-format file carries its own questions; leave --queries and --qrels out"
+            )
+        texts, asked, judged = from_squad(passages, bad)
+    else:
+        texts = _good(foreign.rows(passages), bad)
+        asked = _good(foreign.rows(queries), bad) if queries else []
+        judged = from_table(qrels, texts, asked, bad) if qrels else []
+    if not texts:
+        raise DataError(f"{passages}: no usable passage; {len(bad):,} bad rows, the first: {bad[0] if bad else 'none'}")
+    write_beir(out / lang, texts, asked, judged)
+    say(f"{out / lang}: {len(texts):,} passages, {len(asked):,} queries, {len(judged):,} judgements")
+    if bad:
+        listing = out / f"{lang}.bad.txt"
+        write_text(listing, "".join(f"{where}\t{why}\n" for where, why in bad))
+        say(f"{len(bad):,} bad rows were left out, listed in {listing}; the first: {bad[0].where}: {bad[0].why}")
+
+
+def from_squad(path: Path, bad: list[Bad]) -> tuple[list[Row], list[Row], list[Judged]]:
+    """Return passages, queries and judgements: 3 for a question's own paragraph, 1 for others of its article.
+
+    A question text that stands twice is ambiguous: every copy is left out and listed.
+    """
+    texts: list[Row] = []
+    asked: list[tuple[Row, str]] = []
+    for one in foreign.squad(path):
+        if isinstance(one, Bad):
+            bad.append(one)
+        else:
+            texts.append(one[0])
+            asked.extend((question, one[0].id) for question in one[1])
+    times: dict[str, int] = {}
+    for question, _ in asked:
+        times[question.text] = times.get(question.text, 0) + 1
+    bad.extend(Bad(f"{path}: question {row.id}", "this text stands twice") for row, _ in asked if times[row.text] > 1)
+    kept = [(row, home) for row, home in asked if times[row.text] == 1]
+    siblings: dict[str, list[str]] = {}
+    for text in texts:
+        siblings.setdefault(text.document, []).append(text.id)
+    judged = [
+        Judged(row.id, doc_id, 3 if doc_id == home else 1) for row, home in kept for doc_id in siblings[row.document]
+    ]
+    return texts, [row for row, _ in kept], judged
+
+
+def from_table(path: Path, texts: list[Row], asked: list[Row], bad: list[Bad]) -> list[Judged]:
+    """Return the judgements of ``path`` whose query and passage are known; the others go to ``bad``."""
+    known, queries = {row.id for row in texts}, {row.id for row in asked}
+    judged = []
+    for one in _good(foreign.judgements(path), bad):
+        if one.query_id not in queries:
+            bad.append(Bad(str(path), f"query {one.query_id!r} is not among the queries"))
+        elif one.doc_id not in known:
+            bad.append(Bad(str(path), f"passage {one.doc_id!r} is not among the passages"))
+        else:
+            judged.append(one)
+    return judged
+
+
+def split_of(document: str) -> str:
+    """Return ``train``, ``dev`` or ``test`` of a document, by hash."""
+    point = int(hashlib.sha256(document.encode("utf-8", "replace")).hexdigest(), 16) % 100
+    for name, share in SHARES:
+        if point < share:
+            return name
+        point -= share
+    raise AssertionError("the shares sum to 100")
+
+
+def write_beir(folder: Path, texts: list[Row], asked: list[Row], judged: list[Judged]) -> None:
+    """Write the folder; a query's split is that of the document of its best-judged passage."""
+    document = {row.id: row.document for row in texts}
+    home: dict[str, Judged] = {}
+    for one in judged:
+        if one.query_id not in home or one.score > home[one.query_id].score:
+            home[one.query_id] = one
+    with atomic_folder(folder) as out:
+        _jsonl(out / "corpus.jsonl", ({"_id": row.id, "title": row.title, "text": row.text} for row in texts))
+        _jsonl(out / "queries.jsonl", ({"_id": row.id, "text": row.text} for row in asked))
+        (out / "qrels").mkdir()
+        for split, _ in SHARES:
+            rows = [one for one in judged if split_of(document[home[one.query_id].doc_id]) == split]
+            lines = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t{s}" for q, d, s in rows)]
+            (out / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _good(found: Iterable[T | Bad], bad: list[Bad]) -> list[T]:
+    good: list[T] = []
+    for one in found:
+        if isinstance(one, Bad):
+            bad.append(one)
+        else:
+            good.append(one)
+    return good
+
+
+def _jsonl(path: Path, rows: Iterable[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
