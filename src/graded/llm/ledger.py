@@ -1,0 +1,108 @@
+"""The ledger of paid replies: bought once, found by key, shared by all processes of this clone and by the team.
+
+Stages take from it what their inputs ask for (a pure function of those inputs and the ledger); ``buy`` adds to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graded.formats.atomic import write_json
+from graded.llm.lines import decode, reply_key
+from graded.llm.state import Keys, State, pack
+from graded.llm.store import Store
+
+
+class Ledger:
+    """The ledger of the clone at ``root`` (default: DVC's main repository, else here)."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.store = Store(root)
+        self.state = State(self.store)
+        self.state.refresh()
+
+    def missing(self, keys: Keys) -> NDArray[np.bool_]:
+        """Return for each of ``keys`` whether its reply is not here."""
+        return ~self.state.known.mask(keys)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield every whole line: live files first, then segments; one that is in both comes twice."""
+        for path in self.store.writers().values():
+            yield from self.store.read_live(path)[0]
+        for path in self.store.segments().values():
+            segment = self.store.read_segment(path)
+            if segment is not None:
+                yield from segment[1]
+
+    def replies(self, wanted: Keys) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield ``(position in wanted, record)`` for the replies to ``wanted``, sorted keys without repeats.
+
+        Where a key was bought twice (by two team-mates), the earliest reply is the one that counts, whatever the
+        order of the files: a better one is yielded again, and the last that is yielded for a position holds.
+        """
+        best_at = np.full(len(wanted), np.iinfo(np.int64).max, dtype=np.int64)
+        best_sum = np.full(len(wanted), np.iinfo(np.int64).max, dtype=np.int64)
+        lines = self.lines()
+        while chunk := list(islice(lines, 20_000)):
+            keyed = [(key, line) for line in chunk if (key := reply_key(line)) is not None]
+            if not keyed or not len(wanted):
+                continue
+            keys = pack(key for key, _ in keyed)
+            at = np.searchsorted(wanted, keys)
+            at[at == len(wanted)] = 0
+            for index in np.flatnonzero(wanted[at] == keys):
+                position = int(at[index])
+                fields = decode(keyed[index][1])
+                order = (fields["at"], int(fields["sum"], 16))
+                if order < (best_at[position], best_sum[position]):
+                    best_at[position], best_sum[position] = order
+                    yield position, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How one stage last ran: replies it took from the ledger, those it bought for that, and their dollars."""
+
+    stage: str
+    reused: int
+    bought: int
+    dollars: float
+
+
+def note_run(store: Store, run: Run) -> None:
+    """Keep ``run`` beside the ledger; it is no output of the stage, whose files depend on its inputs alone."""
+    write_json(
+        store.folder / "runs" / f"{run.stage}.json",
+        {"stage": run.stage, "reused": run.reused, "bought": run.bought, "dollars": run.dollars},
+    )
+
+
+def last_run(stage: str, root: Path | None = None) -> Run | None:
+    """Return how ``stage`` (query or grade) last ran in this clone; None where it has not."""
+    path = Store(root).folder / "runs" / f"{stage}.json"
+    if not path.is_file():
+        return None
+    return Run(**json.loads(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Dollars of this clone, ever: for replies, possibly for requests without a reply, and reserved right now."""
+
+    paid: float
+    lost: float
+    reserved: float
+
+
+def spent(root: Path | None = None) -> Spent:
+    """Return what this clone has spent by its own ledger (a pulled snapshot was paid elsewhere)."""
+    state = Ledger(root).state
+    return Spent(state.paid, state.lost, state.reserved)

@@ -1,0 +1,48 @@
+"""One ledger record a line: JSON, with a checksum in front, so that a torn or flipped line cannot pass for a whole one.
+
+``{"sum":"1a2b3c4d","key":"<64 hex>","kind":"reply",...}``: ``sum`` is the CRC-32 of everything behind its comma.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from zlib import crc32
+
+_HEAD = b'{"sum":"'
+_START = len(_HEAD) + 8 + 2
+_KEY = b'"key":"'
+_KIND = b'","kind":"reply",'
+
+
+def encode(fields: dict[str, Any]) -> bytes:
+    """Return the line of ``fields`` with its line end; ``key`` and ``kind`` come first in ``fields``."""
+    try:
+        rest = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[1:].encode()
+    except UnicodeEncodeError:  # a lone surrogate: written as an escape
+        rest = json.dumps(fields, separators=(",", ":"))[1:].encode()
+    return b'%s%08x",%s\n' % (_HEAD, crc32(rest), rest)
+
+
+def whole(line: bytes) -> bool:
+    """Is ``line`` (with its line end) whole?"""
+    if not line.startswith(_HEAD) or not line.endswith(b"\n"):
+        return False
+    try:
+        return int(line[len(_HEAD) : _START - 2], 16) == crc32(line[_START:-1])
+    except ValueError:
+        return False
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """Return the fields of a whole line, the checksum among them."""
+    fields: dict[str, Any] = json.loads(line)
+    return fields
+
+
+def reply_key(line: bytes) -> bytes | None:
+    """Return the 32-byte key where a whole ``line`` is a reply, without parsing the rest; else None."""
+    start = _START + len(_KEY)
+    if line[start + 64 : start + 64 + len(_KIND)] != _KIND or line[_START:start] != _KEY:
+        return None
+    return bytes.fromhex(line[start : start + 64].decode())

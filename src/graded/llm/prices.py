@@ -1,0 +1,91 @@
+"""What a reply costs: prices.yaml, dated and sourced; an unknown price is an error, never 0."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import Field
+
+from graded.errors import MissingError, ParamError, one_of
+from graded.llm.reply import Usage
+from graded.llm.request import Messages, Model
+from graded.params import Section, parse
+
+PRICES = Path("prices.yaml")
+
+
+class Price(Section):
+    """Dollars per million tokens."""
+
+    input: float = Field(ge=0, description="prompt tokens")
+    cached: float | None = Field(None, ge=0, description="prompt tokens that the endpoint had cached; null: as input")
+    output: float = Field(ge=0, description="completion tokens")
+    source: str = Field(min_length=1, description="where the price stands, or `own server`")
+    date: str | None = Field(None, description="when it was read there; null: the file's date")
+
+    def dollars(self, usage: Usage) -> float:
+        """Return the price of one reply."""
+        cached = self.input if self.cached is None else self.cached
+        fresh = usage.prompt - usage.cached
+        return (fresh * self.input + usage.cached * cached + usage.completion * self.output) / 1e6
+
+    def worst(self, messages: Messages, max_tokens: int) -> float:
+        """Return the most that one request can cost: a token is at least a byte of UTF-8, and 16 frame a message."""
+        tokens = 16 + sum(16 + len(message["content"].encode("utf-8", "replace")) for message in messages)
+        return (tokens * self.input + max_tokens * self.output) / 1e6
+
+
+class Prices(NamedTuple):
+    """All prices; ``batch`` is the factor of the batch interfaces."""
+
+    models: dict[str, dict[str, Any]]
+    batch: float
+    path: Path
+
+    def of(self, model: Model) -> Price:
+        """Return the price of ``model``.
+
+        Raises:
+            ParamError: the file has none for this family and model.
+        """
+        known = self.models.get(model.family) or {}
+        if model.model not in known:
+            legal = one_of(model.model, known) if known else f"received {model.model!r}; it knows none"
+            raise ParamError(
+                f"{self.path} has no price for family {model.family}: {legal}; add it with its date and source "
+                "(0 for an own server has to be said)"
+            )
+        return parse(f"models.{model.family}.{model.model}", known[model.model], Price, self.path)
+
+
+def load() -> Prices:
+    """Return prices.yaml, with the file that GRADED_PRICES names laid over it.
+
+    Raises:
+        MissingError: a file is not here.
+        ParamError: a file is not what it should be.
+    """
+    base = _read(PRICES)
+    over = os.environ.get("GRADED_PRICES")
+    if not over:
+        return Prices(base["models"], base.get("batch", 1.0), PRICES)
+    top = _read(Path(over))
+    models = {**base["models"]}
+    for family, entries in top["models"].items():
+        models[family] = {**(models.get(family) or {}), **entries}
+    return Prices(models, top.get("batch", base.get("batch", 1.0)), Path(over))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingError(f"no {path} in {Path.cwd()}; it holds the price of each model") from None
+    except yaml.YAMLError as error:
+        raise ParamError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict) or not isinstance(values.get("models"), dict):
+        raise ParamError(f"{path}: expected a mapping with 'models'")
+    return values
