@@ -1,0 +1,91 @@
+"""LLM-written queries for the sampled passages: a pure slice of the ledger; what is missing is bought if allowed.
+
+Reads: data/sample/<lang>.parquet, prompts/query.txt, the ledger.
+Writes: data/query/<lang>.parquet (query_id, doc_id, style, text, outcome), in the order of the sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from graded import params
+from graded.console import run, say
+from graded.formats import table
+from graded.formats.atomic import atomic_folder
+from graded.llm.annotate import OUTCOMES, Ask, Job, Reask, annotate
+from graded.llm.ledger import Ledger
+from graded.llm.prompts import query_messages
+from graded.llm.replies import read_query
+from graded.llm.reply import Reply
+from graded.llm.request import Model, characters
+from graded.records import passage_text
+
+SAMPLE, OUT = Path("data/sample"), Path("data/query")
+SCHEMA = pa.schema(
+    [("query_id", pa.string()), ("doc_id", pa.string()), ("style", pa.string()), ("text", pa.string()),
+     ("outcome", pa.string())]
+)  # fmt: skip
+DTYPE = [("outcome", "i1"), ("text", "O")]
+
+
+class Params(Model):
+    """Who writes the queries, and which."""
+
+    styles: list[Literal["question", "keywords"]] = Field(
+        default=["question", "keywords"], min_length=1, description="one query of each style a passage"
+    )
+    reask: Reask = Reask()
+
+
+def query_id(lang: str, doc_id: str, style: str) -> str:
+    """Return the id of a passage's query: free of white space whatever ``doc_id`` holds, equal in each run."""
+    name = hashlib.sha256(f"{lang}\0{doc_id}".encode()).hexdigest()[:16]
+    return f"{lang}-{name}-{style}"
+
+
+def asks(languages: list[str], styles: list[Any]) -> Iterator[Ask]:
+    """Yield one request a passage and style."""
+    for lang in languages:
+        for title, text in table.read_rows(SAMPLE / f"{lang}.parquet", "title", "text"):
+            for style in styles:
+                yield Ask(lang, query_messages(lang, style, passage_text(title, text)))
+
+
+def read(reply: Reply) -> tuple[int, str | None]:
+    """Return a reply's outcome and query."""
+    outcome, text = read_query(reply)
+    return OUTCOMES.index(outcome), text
+
+
+def job(chosen: Params, languages: list[str]) -> Job:
+    """Return all that this stage asks."""
+    frame = characters(query_messages(languages[0], chosen.styles[0], ""))
+    return Job("query", "query", chosen, lambda: asks(languages, chosen.styles), frame)
+
+
+def main() -> None:
+    """Run the stage."""
+    chosen, languages = params.section("query", Params), params.languages()
+    readings = iter(annotate(Ledger(), [job(chosen, languages)], DTYPE, read, chosen.reask)[0])
+    with atomic_folder(OUT) as folder:
+        for lang in languages:
+            counts: Counter[str] = Counter()
+            rows = []
+            for (doc_id,) in table.read_rows(SAMPLE / f"{lang}.parquet", "doc_id"):
+                for style in chosen.styles:
+                    code, text = next(readings)
+                    counts[OUTCOMES[code]] += 1
+                    rows.append((query_id(lang, doc_id, style), doc_id, style, text, str(OUTCOMES[code])))
+            table.write_rows(folder / f"{lang}.parquet", SCHEMA, rows)
+            say(f"query {lang}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+
+
+if __name__ == "__main__":
+    run(main)
