@@ -1,0 +1,148 @@
+"""Texts to vectors with the encoder in a folder: the one door for candidate, retrieve and embed.
+
+    encoder = Encoder.load(Path("data/encoder"))
+    vectors = encoder.encode(["Kuka keksi puhelimen?"], "query")    # float32 [1, dim], unit length
+
+The same texts give the same bytes, whatever the number of workers: a chunk is made from the lengths alone and is
+computed by one thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from graded.errors import DataError, ParamError, one_of
+from graded.retrieval import description
+from graded.retrieval.flat import FlatModel
+from graded.retrieval.tokens import Ints, Tokenizer, Tokens, chunks
+
+Vectors = npt.NDArray[np.float32]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+#: Real tokens a chunk: enough rows for the products, few enough that activations stay near the core.
+CPU_TOKENS = 2048
+GPU_TOKENS = 65536
+
+
+class Encoder:
+    """An encoder that is ready; make one with :meth:`load`."""
+
+    def __init__(
+        self, model: FlatModel, tokenizer: Tokenizer, record: description.Description, device: Any, workers: int
+    ):
+        self.model, self.tokenizer, self.description = model, tokenizer, record
+        self.device, self.workers = device, workers
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "auto", dtype: str = "float32", workers: int | None = None) -> Encoder:
+        """Return the encoder in ``folder`` (config.json, tokenizer, safetensors, encoder.json).
+
+        ``device`` is ``auto`` (the process's GPU where there is one), ``cpu`` or ``cuda[:n]``; ``dtype`` float32 or
+        bfloat16; ``workers`` threads on a CPU, by default one for each core this process may use.
+
+        Raises:
+            MissingError, DataError: the folder is not whole, or a file's sha256 is not the recorded one.
+            ParamError: an illegal device, dtype or number of workers.
+        """
+        if dtype not in DTYPES:
+            raise ParamError(f"dtype: {one_of(dtype, DTYPES)}")
+        if workers is not None and workers < 1:
+            raise ParamError(f"workers: received {workers}; expected 1 or more")
+        target = pick_device(device)
+        record = description.read(folder)
+        description.check(folder, record.sha256)
+        model = FlatModel.load(folder, pooling=record.pooling)
+        if model.limit is not None and record.max_length > model.limit:
+            raise DataError(
+                f"{folder}: max_length is {record.max_length}, the model has positions for {model.limit} tokens; "
+                f"set encoder.max_length to {model.limit} or less"
+            )
+        model = model.to(device=target, dtype=DTYPES[dtype]).requires_grad_(requires_grad=False)
+        return cls(model, Tokenizer(folder, record.max_length), record, target, workers or cores())
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.model.dim
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        kind: Literal["query", "passage"],
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> Vectors:
+        """Return one vector a text, in the order given: float32 [n, dim], of unit length where the record says so.
+
+        ``kind`` picks the prefix; ``progress`` is called with the number of texts just finished.
+        """
+        tokens = self.tokenizer(texts, self.description.prefix(kind))
+        vectors = np.empty((len(tokens.lengths), self.dim), np.float32)
+        work = chunks(tokens.lengths, CPU_TOKENS if self.device.type == "cpu" else GPU_TOKENS)
+        for which, rows in self._map(tokens, work):
+            vectors[which] = rows
+            if progress:
+                progress(len(which))
+        return vectors
+
+    def _map(self, tokens: Tokens, work: list[Ints]) -> Iterator[tuple[Ints, Vectors]]:
+        if self.device.type != "cpu":
+            for which in work:
+                yield which, self._vectors(tokens.take(which))
+            return
+        with (
+            one_thread(),
+            ThreadPoolExecutor(
+                min(self.workers, len(work)) or 1, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool,
+        ):
+            yield from zip(work, pool.map(lambda which: self._vectors(tokens.take(which)), work), strict=True)
+
+    def _vectors(self, tokens: Tokens) -> Vectors:
+        with torch.inference_mode():
+            pooled = self.model(torch.from_numpy(tokens.ids).to(self.device), tokens.lengths)
+            if self.description.normalize:
+                pooled = torch.nn.functional.normalize(pooled, dim=1)
+            rows: Vectors = pooled.cpu().numpy()
+            return rows
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Give each product one thread while several run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pick_device(name: str) -> Any:
+    """Return the torch device ``name``; ``auto`` is the GPU of this process's local rank where there is one.
+
+    Raises:
+        ParamError: not a device of this machine.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % gpus) if gpus else torch.device("cpu")
+    legal = ["auto", "cpu", *(["cuda"] if gpus else []), *(f"cuda:{index}" for index in range(gpus))]
+    if name not in legal:
+        raise ParamError(f"device: {one_of(name, legal)}")
+    return torch.device(name)
