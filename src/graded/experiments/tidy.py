@@ -1,0 +1,148 @@
+"""The tidy results table: one row per experiment x set x direction x system x metric.
+
+Two files. ``RESULTS`` holds means, intervals and the settings they came from; ``SCORES`` beside it holds the values
+of the single queries, so that any two experiments can be compared on the same queries. `graded results` writes them
+(Parquet, or CSV by the file's name), `graded figures` and the page read them.
+
+A setting that an experiment does not have is null: no second language, no size limit, an objective without mined
+negatives. A row of the base encoder stands once per experiment that evaluated it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from graded.errors import DataError, MissingError, one_of
+from graded.formats import atomic, table
+
+#: column -> (type, may be null, what it holds)
+COLUMNS: dict[str, tuple[pa.DataType, bool, str]] = {
+    "experiment": (pa.string(), False, "Name of the DVC experiment, branch or tag; `workspace` for the files here."),
+    "commit": (pa.string(), True, "Git commit of the experiment, 40 hex digits; null for uncommitted files."),
+    "baseline": (pa.string(), True, "Git commit that the experiment was started from."),
+    "sweep": (pa.string(), True, "Name of the sweep that queued it, such as figure5."),
+    "tau": (pa.string(), False, "tau as canonical text: `2`, `1.5`, or `default=2,fi=1` with languages sorted."),
+    "tau_target": (pa.float64(), False, "tau of the target language; where target is `all`, of the row's query_lang."),
+    "tau_extra": (pa.float64(), True, "tau of the second language of the mixture."),
+    "target": (pa.string(), False, "pair.target: `all`, or the language trained on."),
+    "size": (pa.int64(), True, "pair.size of the target; null takes all graded pairs."),
+    "count": (pa.string(), False, "What size counts: `pairs` (graded, before tau) or `positives`."),
+    "extra": (pa.string(), True, "Second language of the mixture."),
+    "extra_size": (pa.int64(), True, "Its size."),
+    "encoder": (pa.string(), False, "Base encoder, as data/encoder/encoder.json names it."),
+    "annotator": (pa.string(), False, "Whose grades trained: an annotator, or mean, min, max, agree."),
+    "objective": (pa.string(), False, "Training objective: infonce, bixse, jointlh, ..."),
+    "share_mined": (pa.float64(), True, "Share of mined among the explicit negatives, 0 to 1; null without them."),
+    "seed": (pa.int64(), False, "Seed of the run."),
+    "set": (pa.string(), False, "Benchmark."),
+    "query_lang": (pa.string(), False, "Language of the queries."),
+    "doc_lang": (pa.string(), False, "Language of the passages."),
+    "system": (pa.string(), False, "`tuned`, `base`, or another baseline such as `bm25`."),
+    "metric": (pa.string(), False, "nDCG@10, MRR@10, recall@100, ..."),
+    "value": (pa.float64(), False, "Mean over the queries."),
+    "low": (pa.float64(), True, "Lower end of the value's 95% bootstrap interval over queries."),
+    "high": (pa.float64(), True, "Upper end."),
+    "difference": (pa.float64(), True, "Mean of (this system - base) over the same queries; null for the base."),
+    "difference_low": (pa.float64(), True, "Lower end of its paired 95% bootstrap interval."),
+    "difference_high": (pa.float64(), True, "Upper end."),
+    "p": (pa.float64(), True, "Of the paired randomisation test against the base."),
+    "queries": (pa.int64(), False, "Queries behind the value."),
+    "train_pairs": (pa.int64(), True, "Graded pairs that training read (data/pair.parquet), all languages."),
+    "train_positives": (pa.int64(), True, "Of them positives at tau."),
+    "steps": (pa.int64(), True, "Optimiser steps."),
+    "seconds": (pa.float64(), True, "Wall time of training."),
+}
+
+RESULTS = pa.schema([pa.field(name, kind, nullable=null) for name, (kind, null, _) in COLUMNS.items()])
+
+#: Values of single queries; `experiment` as in RESULTS. Rows of base stand once per experiment that evaluated it.
+SCORES = pa.schema(
+    [
+        pa.field(name, pa.string(), nullable=False)
+        for name in ("experiment", "set", "query_lang", "doc_lang", "system", "metric", "query_id")
+    ]
+    + [pa.field("value", pa.float64(), nullable=False)]
+)
+
+#: What names one row of RESULTS.
+KEY = ("experiment", "set", "query_lang", "doc_lang", "system", "metric")
+
+
+def tau_text(tau: float | Mapping[str, float]) -> str:
+    """Return ``params.yaml``'s tau as column ``tau`` holds it: ``2``, or ``default=2,fi=1``."""
+    if not isinstance(tau, Mapping):
+        return f"{float(tau):g}"
+    return ",".join(f"{lang}={float(tau[lang]):g}" for lang in sorted(tau, key=lambda lang: (lang != "default", lang)))
+
+
+def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = RESULTS) -> int:
+    """Write rows as Parquet, or as CSV where ``path`` ends in .csv; absent columns are null. Returns how many.
+
+    Raises:
+        DataError: a row has an unknown column, lacks a value that may not be null, or holds one of another type.
+    """
+    checked = [_row(row, schema) for row in rows]
+    if path.suffix == ".csv":
+        from pyarrow import csv
+
+        columns = [[row[at] for row in checked] for at in range(len(schema))]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        with atomic.atomic(path) as temporary:
+            csv.write_csv(pa.Table.from_arrays(arrays, schema=schema), temporary)
+        return len(checked)
+    return table.write_rows(path, schema, checked)
+
+
+def read(path: Path, schema: pa.Schema = RESULTS) -> list[dict[str, Any]]:
+    """Return the rows of a file that :func:`write` made, Parquet or CSV.
+
+    Raises:
+        MissingError: no such file.
+        DataError: a column is missing, or a value is of another type.
+    """
+    if not path.is_file():
+        raise MissingError(f"no {path} here; 'graded results --out {path}' makes it")
+    if path.suffix == ".csv":
+        from pyarrow import csv
+
+        options = csv.ConvertOptions(
+            column_types=schema,
+            include_columns=schema.names,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+        try:
+            rows = csv.read_csv(path, convert_options=options).to_pylist()
+        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            raise DataError(
+                f"{path} is no results table ({str(error).splitlines()[0]}); run 'graded results'"
+            ) from None
+    else:
+        with table.open_parquet(path) as file:
+            for name in schema.names:
+                if name not in file.schema_arrow.names:
+                    raise DataError(f"{path} has no column {name!r}; 'graded results --out {path}' writes it anew")
+            rows = file.read(columns=schema.names).to_pylist()
+    return rows
+
+
+def _row(row: Mapping[str, Any], schema: pa.Schema) -> tuple[Any, ...]:
+    for name in row:
+        if name not in schema.names:
+            raise DataError(f"results: column {one_of(name, schema.names)}")
+    for field in schema:
+        if not field.nullable and row.get(field.name) is None:
+            raise DataError(f"results: {field.name!r} may not be null in {json.dumps(dict(row), default=str)}")
+    values = []
+    for field in schema:
+        value = row.get(field.name)
+        try:
+            values.append(pa.scalar(value, field.type).as_py())
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"results: {field.name} received {value!r}: {error}") from None
+    return tuple(values)
