@@ -64,7 +64,7 @@ def test_a_file_that_is_none(tmp_path: Path, name: str) -> None:
 
 
 def test_scores_have_their_own_schema(tmp_path: Path) -> None:
-    row = {key: "x" for key in (*tidy.KEY, "query_id")} | {"value": 0.5}
+    row = dict.fromkeys((*tidy.KEY, "query_id"), "x") | {"value": 0.5}
     tidy.write(tmp_path / "scores.parquet", [row], tidy.SCORES)
     assert tidy.read(tmp_path / "scores.parquet", tidy.SCORES) == [row]
 

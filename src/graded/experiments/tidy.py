@@ -117,18 +117,16 @@ def read(path: Path, schema: pa.Schema = RESULTS) -> list[dict[str, Any]]:
             quoted_strings_can_be_null=False,
         )
         try:
-            rows = csv.read_csv(path, convert_options=options).to_pylist()
+            return csv.read_csv(path, convert_options=options).to_pylist()
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             raise DataError(
                 f"{path} is no results table ({str(error).splitlines()[0]}); run 'graded results'"
             ) from None
-    else:
-        with table.open_parquet(path) as file:
-            for name in schema.names:
-                if name not in file.schema_arrow.names:
-                    raise DataError(f"{path} has no column {name!r}; 'graded results --out {path}' writes it anew")
-            rows = file.read(columns=schema.names).to_pylist()
-    return rows
+    with table.open_parquet(path) as file:
+        for name in schema.names:
+            if name not in file.schema_arrow.names:
+                raise DataError(f"{path} has no column {name!r}; 'graded results --out {path}' writes it anew")
+        return file.read(columns=schema.names).to_pylist()
 
 
 def _row(row: Mapping[str, Any], schema: pa.Schema) -> tuple[Any, ...]:
