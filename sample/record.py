@@ -1,0 +1,80 @@
+"""Write the sample's recorded readings into the ledger as replies: `make record` after a prompt or a text changed.
+
+Reads sample/recorded and sample/texts; for each training query it records both annotators' grades of the passages that
+were read with it and of the base encoder's ten nearest (those beyond were not graded: 0 only where an annotator's table
+says so by leaving a passage of the twenty training topics out).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from graded.retrieval.encoder import Encoder
+
+from graded.records import Passage, passage_text
+from graded.sources import beir
+
+HERE = Path(__file__).resolve().parent
+ANNOTATORS = ("sample-a", "sample-b")
+DEPTH = 10
+
+
+def table(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a recorded table."""
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def readings(lang: str, encoder: Encoder) -> Iterator[dict[str, str]]:
+    """Yield every reading of one language, in the columns of `graded ledger record`."""
+    queries = list(table(HERE / "recorded" / "query" / f"{lang}.tsv"))
+    topics = {row["doc_id"] for row in queries}
+    passages = {row.doc_id: row for row in beir.passages(HERE / "texts" / lang) if row.doc_id in topics}
+    for row in queries:
+        passage = passages[row["doc_id"]]
+        yield {
+            "stage": "query", "language": lang, "style": row["style"],
+            "title": passage.title, "passage": passage.text, "reply": row["text"],
+        }  # fmt: skip
+    names = list(passages)
+    texts = [passage_text(passage.title, passage.text) for passage in passages.values()]
+    scores = encoder.encode([row["text"] for row in queries], "query") @ encoder.encode(texts, "passage").T
+    nearest = [[names[index] for index in order[:DEPTH]] for order in (-scores).argsort(axis=1)]
+    for annotator in ANNOTATORS:
+        yield from grades(annotator, lang, queries, passages, nearest)
+
+
+def grades(
+    annotator: str,
+    lang: str,
+    queries: list[dict[str, str]],
+    passages: dict[str, Passage],
+    nearest: list[list[str]],
+) -> Iterator[dict[str, str]]:
+    """Yield one annotator's readings of one language."""
+    tables = table(HERE / "recorded" / "grade" / annotator / f"{lang}.tsv")
+    read = {(row["doc_id"], row["style"]): dict(one.split(":") for one in row["grades"].split()) for row in tables}
+    for query, near in zip(queries, nearest, strict=True):
+        known = read[query["doc_id"], query["style"]]
+        for doc_id in sorted({*known, *near}):
+            yield {
+                "stage": "grade", "annotator": annotator, "language": lang, "query": query["text"],
+                "title": passages[doc_id].title, "passage": passages[doc_id].text,
+                "reply": f"[{known.get(doc_id, '0')}]",
+            }  # fmt: skip
+
+
+def main() -> None:
+    """Print the readings as JSONL."""
+    encoder = Encoder.load(Path("data/encoder"))
+    for lang in sorted(path.stem for path in (HERE / "recorded" / "query").glob("*.tsv")):
+        for row in readings(lang, encoder):
+            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
