@@ -1,0 +1,118 @@
+"""`graded summary`: what the last run measured, used and cost, in one table of at most 100 columns."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graded import params
+from graded.errors import DataError, MissingError, ParamError, one_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+METRICS, BENCHMARK, PAIR = Path("metrics/evaluate.json"), Path("data/benchmark"), Path("data/pair.parquet")
+SHOWN = ("nDCG@10", "MRR@10", "recall@100")
+WIDTH = 100
+
+
+def summary(
+    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="A benchmark; default: all test sets.")] = None,
+    directions: Annotated[bool, typer.Option("--directions", help="Each cross-lingual direction too.")] = False,
+) -> None:
+    """Show base and fine-tuned encoder per language, tau, pairs, dollars and replies.
+
+    Example: graded summary --directions
+    """
+    from rich.console import Console
+
+    try:
+        record = json.loads(METRICS.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingError(f"no {METRICS} here; 'dvc repro' makes it") from None
+    except ValueError as error:
+        raise DataError(f"{METRICS} is not JSON ({error}); 'dvc repro -f evaluate' writes it again") from None
+    if name is not None and name not in record:
+        raise ParamError(f"summary: {one_of(name, record)}")
+    console = Console(width=WIDTH, file=sys.stdout, highlight=False)
+    for one in [name] if name else [one for one in record if role(one) == "test"] or list(record):
+        console.print(table(one, record[one], directions))
+    for line in (tau_line(), pair_line(), money_line()):
+        console.print(line)
+
+
+def role(name: str) -> str:
+    """Return ``test`` or ``dev``, from the benchmark's record; ``test`` where its folder was not pulled."""
+    path = BENCHMARK / name / "benchmark.json"
+    return str(json.loads(path.read_text(encoding="utf-8")).get("role", "test")) if path.is_file() else "test"
+
+
+def table(name: str, record: dict[str, Any], directions: bool) -> Table:
+    """Return one benchmark's table; a change whose corrected p is below 0.05 has a star."""
+    from rich import box
+    from rich.table import Table
+
+    metrics = [metric for metric in SHOWN if all(metric in part for part in record.values())]
+    metrics = metrics or list(next(iter(record.values()))["base"])[:3]
+    starred = any(star(part, metrics[0]) for part in record.values())
+    found = Table(
+        title=f"{name}: base → fine-tuned",
+        caption="* p < 0.05, paired randomisation test, Holm-corrected" if starred else None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        pad_edge=False,
+    )
+    found.add_column("language")
+    for metric in metrics:
+        found.add_column(metric, justify="right", no_wrap=True)
+    found.add_column("change", justify="right", no_wrap=True)
+    found.add_column("queries", justify="right")
+    for label, part in record.items():
+        if "-" in label and label != "mean-cross" and not directions:
+            continue
+        change = f"{part[metrics[0]] - part['base'][metrics[0]]:+.4f}{star(part, metrics[0]) or ' '}"
+        cells = [f"{part['base'][metric]:.4f} → {part[metric]:.4f}" for metric in metrics]
+        queries = f"{part['queries']:,}" if "queries" in part else ""
+        shown = {"mean-cross": "mean, cross-lingual"}.get(label, label)
+        found.add_row(shown, *cells, change, queries, style="bold" if label == "mean" else None)
+    return found
+
+
+def star(part: dict[str, Any], metric: str) -> str:
+    """Return ``*`` where the difference from the base is more than noise."""
+    return "*" if part.get("difference", {}).get(metric, {}).get("p_holm", 1.0) < 0.05 else ""
+
+
+def tau_line() -> str:
+    """Return tau as params.yaml has it."""
+    tau = params.shared("tau")
+    if isinstance(tau, dict):
+        return "tau            " + ", ".join(f"{lang} {value:g}" for lang, value in tau.items())
+    return f"tau            {tau:g}"
+
+
+def pair_line() -> str:
+    """Return how many pairs were trained on."""
+    import pyarrow.compute as pc
+
+    from graded.formats.table import open_parquet
+
+    if not PAIR.is_file():
+        return "pairs          not here; 'dvc pull data/pair.parquet' fetches them"
+    with open_parquet(PAIR) as file:
+        positives = sum(pc.sum(batch.column(0)).as_py() or 0 for batch in file.iter_batches(columns=["positive"]))
+        return f"pairs          {file.metadata.num_rows:,}, {positives:,} of them positive"
+
+
+def money_line() -> str:
+    """Return what the replies in use cost in the last run of the stages that ask for them."""
+    from graded.llm.ledger import last_run
+
+    runs = [found for stage in ("query", "grade") if (found := last_run(stage)) is not None]
+    reused, bought = sum(one.reused for one in runs), sum(one.bought for one in runs)
+    return f"dollars spent  {sum(one.dollars for one in runs):.2f} ({bought:,} replies bought, {reused:,} reused)"
