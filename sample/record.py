@@ -13,9 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from graded.retrieval.encoder import Encoder
-
 from graded.records import Passage, passage_text
+from graded.retrieval.encoder import Encoder
 from graded.sources import beir
 
 HERE = Path(__file__).resolve().parent
