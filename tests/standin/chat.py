@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -87,6 +88,26 @@ def completion(body: Body, text: str, key: str, fault: str | None) -> dict[str, 
 _GRADES = ("[0]", "[1]", "[2]", "[3]")
 
 
+def encoded(answered: dict[str, Any], body: Body) -> bytes:
+    """Return a completion as JSON; a grade's logprobs, which are most of it, are written once and spliced in."""
+    content = answered["choices"][0]["message"]["content"]
+    if not body.get("logprobs") or content not in _GRADES:
+        return _dumps(answered).encode()
+    choice = {**answered["choices"][0], "logprobs": None}
+    text = _dumps({**answered, "choices": [choice]})
+    return text.replace('"logprobs":null', _grade_logprobs(content, body.get("top_logprobs") or 0)).encode()
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=128)
+def _grade_logprobs(text: str, top: int) -> str:
+    return f'"logprobs":{_dumps({"content": _logprobs(text, top)})}'
+
+
+@lru_cache(maxsize=128)
 def _logprobs(text: str, top: int) -> list[dict[str, Any]]:
     tokens = ["[", text[1], "]"] if text in _GRADES else re.findall(r"\s*\S+", text)
     return [_position(token, top) for token in tokens]

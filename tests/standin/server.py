@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from tests.standin.batches import Batches
-from tests.standin.chat import Answer, Body, answer, completion, key_of
+from tests.standin.chat import Answer, Body, answer, completion, encoded, key_of
 from tests.standin.counts import Counts
 from tests.standin.faults import Faults
 from tests.standin.http import Connection, Request, Response
@@ -179,7 +179,7 @@ class StandIn:
         answered = completion(body, self.answer(body), key, fault)
         self.counts.tokens["prompt"] += answered["usage"]["prompt_tokens"]
         self.counts.tokens["completion"] += answered["usage"]["completion_tokens"]
-        return Response.of(answered, headers=self._limits(), torn=fault == "torn", hang=fault == "timeout")
+        return Response(200, encoded(answered, body), self._limits(), torn=fault == "torn", hang=fault == "timeout")
 
     def _limits(self) -> dict[str, str]:
         if self.rate is None:
