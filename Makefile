@@ -28,7 +28,7 @@ help: ## list the targets
 
 .PHONY: repro
 repro: .venv/.run ## run the pipeline on the shipped sample; prints the metrics
-	@dvc pull --quiet data/ledger.dvc
+	@graded ledger pull
 	@dvc repro --quiet
 	@graded summary
 

@@ -1,8 +1,7 @@
-"""Write the sample's recorded readings into the ledger as replies: `make record` after a prompt or a text changed.
+"""Write the sample's recorded readings into the ledger as replies: `make record`, after a prompt or a text changed.
 
-Reads sample/recorded and sample/texts; for each training query it records both annotators' grades of the passages that
-were read with it and of the base encoder's ten nearest (those beyond were not graded: 0 only where an annotator's table
-says so by leaving a passage of the twenty training topics out).
+For each training query it records both annotators' grades of the passages that were read with it and of the base
+encoder's twenty nearest; a training passage that an annotator's table leaves out for a query has grade 0.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from graded.sources import beir
 
 HERE = Path(__file__).resolve().parent
 ANNOTATORS = ("sample-a", "sample-b")
-DEPTH = 10
+DEPTH = 20
 
 
 def table(path: Path) -> Iterator[dict[str, str]]:
