@@ -1,0 +1,107 @@
+"""`graded compare A B`: is one run, folder of runs or revision better than another, and is that more than noise?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graded.analysis.compare import Difference, difference, holm
+from graded.cli import sides
+from graded.console import say
+from graded.errors import MissingError
+
+COLUMNS = ("set", "direction", "queries", "A", "B", "B - A", "interval", "p", "p (Holm)")
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="Run file, folder of runs, Git revision, or 'workspace'.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same kind; a gain of B over A is positive.")],
+    metric: Annotated[str, typer.Option(help="nDCG@k, nDCG_exp@k, MRR@k or recall@k.")] = "nDCG@10",
+    qrels: Annotated[Path | None, typer.Option(help="Judgements of two run files from elsewhere.")] = None,
+    system: Annotated[str, typer.Option(help="Of two revisions: tuned, base or bm25.")] = "tuned",
+    directions: Annotated[bool, typer.Option("--directions", help="Cross-lingual directions too.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table, for a review.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the random signs and draws.")] = 13,
+    resamples: Annotated[int, typer.Option(min=100, help="Sign assignments and bootstrap draws.")] = 10_000,
+) -> None:
+    """Compare two systems query by query: difference, 95% interval, paired randomisation test, Holm over languages.
+
+    Example: graded compare data/run/base data/run/tuned
+
+    Example: graded compare main workspace --markdown
+    """
+    ours, theirs = load(b, metric, qrels, system), load(a, metric, qrels, system)
+    both, note = sides.paired(ours, theirs)
+    monolingual = {task: pair for task, pair in both.items() if task.direction.query_lang == task.direction.doc_lang}
+    chosen = both if directions or not monolingual else monolingual
+    tested = {task: difference(_array(mine), _array(other), seed=seed, resamples=resamples)
+              for task, (mine, other) in chosen.items()}  # fmt: skip
+    rows = [row(task, chosen[task], tested[task], adjusted(tested)[task]) for task in sorted(chosen)]
+    show(f"{metric}: A = {a}, B = {b}", rows, markdown)
+    if note:
+        say(note)
+
+
+def load(name: str, metric: str, qrels: Path | None, system: str) -> sides.Side:
+    """Return the values of a run, a folder of runs or a revision; a path that exists is never a revision."""
+    path = Path(name)
+    if path.exists():
+        return sides.of_runs(path, metric, qrels)
+    if path.suffix == ".trec" or qrels is not None:
+        raise MissingError(f"no {path} here; 'dvc repro retrieve' makes data/run, 'dvc pull' fetches it")
+    return sides.of_revision(name, metric, system)
+
+
+def adjusted(tested: dict[sides.Task, Difference]) -> dict[sides.Task, float]:
+    """Return Holm's p of each task; a family is a set's languages, or its directions whose languages differ."""
+    families: dict[tuple[str, bool], dict[sides.Task, float]] = {}
+    for task, found in tested.items():
+        same = task.direction.query_lang == task.direction.doc_lang
+        families.setdefault((task.set, same), {})[task] = found.p
+    return {task: p for family in families.values() for task, p in holm(family).items()}
+
+
+def row(task: sides.Task, values: tuple[list[float], list[float]], found: Difference, corrected: float) -> list[str]:
+    """Return one line of the table, in the order of COLUMNS; a star where the corrected p is below 0.05."""
+    ours, theirs = (sum(side) / len(side) for side in values)
+    return [
+        task.set,
+        task.direction.label,
+        f"{found.queries:,}",
+        f"{theirs:.4f}",
+        f"{ours:.4f}",
+        f"{found.mean:+.4f}{'*' if corrected < 0.05 else ' '}",
+        f"{found.low:+.4f} to {found.high:+.4f}",
+        f"{found.p:.4f}",
+        f"{corrected:.4f}",
+    ]
+
+
+def show(title: str, rows: list[list[str]], markdown: bool) -> None:
+    """Print the table, within 100 columns where names are short, or as Markdown."""
+    if markdown:
+        say(f"{title}; * p (Holm) < 0.05\n")
+        say(f"| {' | '.join(COLUMNS)} |\n|{'|'.join(['---'] * 2 + ['---:'] * (len(COLUMNS) - 2))}|")
+        for cells in rows:
+            say(f"| {' | '.join(cell.strip() for cell in cells)} |")
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(title=title, caption="* p (Holm) < 0.05", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.title_justify = shown.caption_justify = "left"
+    for place, name in enumerate(COLUMNS):
+        shown.add_column(name, justify="left" if place < 2 else "right", no_wrap=place > 0)
+    for cells in rows:
+        shown.add_row(*cells)
+    Console(width=100, file=sys.stdout, highlight=False).print(shown)
+
+
+def _array(values: list[float]) -> Any:
+    import numpy as np
+
+    return np.array(values, dtype=np.float64)

@@ -1,0 +1,146 @@
+"""What `graded compare` can name, a TREC run, a folder of runs, or a Git revision, as values per query."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from graded.errors import DataError, MissingError, ParamError
+from graded.formats import table, trec
+from graded.records import Direction
+
+BENCHMARK, PER_QUERY = Path("data/benchmark"), "data/evaluate/per_query.parquet"
+#: The name of the files here, beside Git's names of revisions.
+WORKSPACE = "workspace"
+
+
+class Task(NamedTuple):
+    """One direction of one benchmark."""
+
+    set: str
+    direction: Direction
+
+
+#: task -> query_id -> value of one metric
+Side = dict[Task, dict[str, float]]
+
+
+def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
+    """Return the values of one run file, or of every ``<set>/<ql>-<dl>.trec`` in a folder of runs.
+
+    Without ``qrels`` (a TREC qrels file, or a Parquet file as in data/benchmark) a run's judgements are those of
+    data/benchmark/<set>/<ql>-<dl>, by the name of its file and folder.
+
+    Raises:
+        MissingError: no such file, or no judgements for it.
+        ParamError: one qrels file for several runs.
+        DataError: a file breaks its format.
+    """
+    from graded.retrieval import measures
+
+    if source.is_dir():
+        paths = sorted(source.rglob("*.trec"))
+        if not paths:
+            raise MissingError(f"no <set>/<language>-<language>.trec in {source}; 'dvc repro retrieve' makes data/run")
+        if qrels is not None and len(paths) > 1:
+            raise ParamError(f"--qrels {qrels}: {source} holds {len(paths)} runs; name one run file, or leave it out")
+    else:
+        paths = [source]
+    side: Side = {}
+    for path in paths:
+        task = Task(path.absolute().parent.name, Direction.parse(path.stem))
+        if qrels is not None:
+            task = Task(qrels.name, Direction("-", "-"))
+        judged = read_qrels(qrels or BENCHMARK / task.set / task.direction.name / "qrels.parquet")
+        ranked = measures.by_query(((hit[0], hit[1], hit.score) for hit in trec.read_run(path)), str(path))
+        values = measures.score(judged, ranked, [metric])[metric]
+        side[task] = dict(zip(judged, values.tolist(), strict=True))
+    return side
+
+
+def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Return query_id -> doc_id -> relevance from a Parquet file or a TREC qrels file.
+
+    Raises:
+        MissingError: no such file; how to name another.
+        DataError: the file breaks its format, or judges a passage twice.
+    """
+    from graded.retrieval import measures
+
+    if not path.is_file():
+        raise MissingError(f"no {path}; name the judgements of a run from elsewhere: --qrels FILE")
+    names = ("query_id", "doc_id", "relevance")
+    rows: Iterable[Any] = table.read_rows(path, *names) if path.suffix == ".parquet" else trec.read_qrels(path)
+    judged = measures.by_query(rows, str(path))
+    return {query_id: {doc_id: int(value) for doc_id, value in one.items()} for query_id, one in judged.items()}
+
+
+def of_revision(revision: str, metric: str, system: str) -> Side:
+    """Return the values that evaluate wrote at a Git revision (branch, tag, commit, DVC experiment) or here.
+
+    Raises:
+        MissingError: the revision has no such file, or its data are neither in the cache nor on the remote.
+        ParamError: no such revision, system or metric.
+    """
+    side: Side = {}
+    have: set[tuple[str, str]] = set()
+    for name, query_lang, doc_lang, one, query_id, measured, value in _rows(revision):
+        have.add((one, measured))
+        if one == system and measured == metric:
+            side.setdefault(Task(name, Direction(query_lang, doc_lang)), {})[query_id] = value
+    if not side:
+        shown = ", ".join(sorted({f"{one} {measured}" for one, measured in have})) or "nothing"
+        raise ParamError(f"{revision}: received {system} {metric}; {PER_QUERY} there has: {shown}")
+    return side
+
+
+def _rows(revision: str) -> Iterator[tuple[Any, ...]]:
+    if revision == WORKSPACE:
+        yield from table.read_rows(Path(PER_QUERY))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "per_query.parquet"
+        path.write_bytes(_fetch(revision))
+        yield from table.read_rows(path)
+
+
+def _fetch(revision: str) -> bytes:
+    import dvc.api
+    from dvc.exceptions import DvcException
+    from dvc.scm import SCMError
+    from dvc_data.index import DataIndexDirError
+
+    try:
+        content: bytes = dvc.api.read(PER_QUERY, rev=revision, mode="rb")
+    except SCMError:
+        raise ParamError(
+            f"received {revision!r}: no run file or folder, and no Git revision; 'git log' and 'dvc exp show' list them"
+        ) from None
+    except (DvcException, DataIndexDirError, OSError) as error:
+        cause = str(error).splitlines()[0]
+        raise MissingError(
+            f"no {PER_QUERY} of {revision} in the cache or on the remote ({cause});"
+            f" whoever has it runs 'dvc push -A', or: git checkout {revision} && dvc repro evaluate"
+        ) from None
+    return content
+
+
+def paired(ours: Side, theirs: Side) -> tuple[dict[Task, tuple[list[float], list[float]]], str]:
+    """Return task -> (our values, their values) on the same queries, and a line about what is not shared (or '').
+
+    Raises:
+        DataError: no direction has a query that both sides have.
+    """
+    both: dict[Task, tuple[list[float], list[float]]] = {}
+    dropped = 0
+    for task in ours:
+        queries = [query_id for query_id in ours[task] if query_id in theirs.get(task, {})]
+        dropped += len(set(ours[task]) ^ set(theirs.get(task, {})))
+        if queries:
+            both[task] = ([ours[task][query] for query in queries], [theirs[task][query] for query in queries])
+    dropped += sum(len(theirs[task]) for task in theirs if task not in ours)
+    if not both:
+        raise DataError("compare: the two sides share no query; they were scored on different benchmarks")
+    return both, f"{dropped:,} queries are on one side only and were left out" if dropped else ""
