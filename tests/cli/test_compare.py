@@ -15,6 +15,9 @@ from graded.errors import DataError, MissingError, ParamError
 from graded.formats import table, trec
 from graded.stages.evaluate import PER_QUERY
 
+#: One worker imports ranx for all of them.
+pytestmark = pytest.mark.xdist_group("ranx")
+
 QUERIES = [f"q{number}" for number in range(30)]
 
 

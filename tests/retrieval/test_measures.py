@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from graded.errors import DataError, ParamError
 from graded.retrieval import measures
 
+#: One worker imports ranx for all of them.
+pytestmark = pytest.mark.xdist_group("ranx")
+
 TREC = {
     "nDCG@10": "ndcg_cut_10",
     "nDCG@100": "ndcg_cut_100",

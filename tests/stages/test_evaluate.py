@@ -12,6 +12,9 @@ from graded.errors import DataError, MissingError, ParamError
 from graded.formats import atomic, table, trec
 from graded.stages import evaluate
 
+#: One worker imports ranx for all of them.
+pytestmark = pytest.mark.xdist_group("ranx")
+
 PARAMS = "tau: 2\nlanguages: [fi, ar]\nseed: 13\nevaluate: {{resamples: 200{extra}}}\n"
 
 #: direction -> query -> passage -> relevance

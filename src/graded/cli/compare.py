@@ -92,7 +92,7 @@ def show(title: str, rows: list[list[str]], markdown: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(title=title, caption="* p (Holm) < 0.05", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(title=title, caption="* p (Holm) < 0.05", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.title_justify = shown.caption_justify = "left"
     for place, name in enumerate(COLUMNS):
         shown.add_column(name, justify="left" if place < 2 else "right", no_wrap=place > 0)
