@@ -28,7 +28,7 @@ def test_package_is_pinned_with_its_digest(tmp_path: Path, root: Path) -> None:
     assert done.returncode == 0, done.stderr
     record = description.read(tmp_path / "data/encoder")
     assert record.sha256["model.safetensors"] == encoders.SAMPLE_SHA256
-    assert (record.source, record.pooling, record.max_length) == ("package", "mean", 256)
+    assert (record.source, record.pooling, record.max_length) == ("package", "mean", section["max_length"])
     description.check(tmp_path / "data/encoder", record.sha256)
 
 
