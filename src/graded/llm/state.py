@@ -75,24 +75,34 @@ class State:
         self._sealed: set[str] = set()
         self._read: dict[str, int] = {}
         self._segments: set[str] = set()
+        self._own: set[str] = set()
 
     def refresh(self) -> None:
         """Read the new lines of live files and the new segments (in this order: a sealed file is then in one)."""
         for writer, path in self.store.writers().items():
-            if writer not in self._sealed:
+            if writer not in self._sealed and writer not in self._own:
                 lines, self._read[writer] = self.store.read_live(path, self._read.get(writer, 0))
-                self.take(writer, lines)
+                self.note(writer, map(decode, lines))
         for name, path in self.store.segments().items():
             if name not in self._segments:
                 self._segments.add(name)
                 self._take_segment(name, self.store.read_segment(path))
 
-    def take(self, writer: str, lines: list[bytes]) -> None:
-        """Count new ``lines`` of the live file of ``writer``."""
+    def own(self, writer: str, records: Iterable[dict[str, Any]]) -> None:
+        """Count what this process itself has just written as ``writer``, whose file need then not be read."""
+        self._own.add(writer)
+        self.note(writer, records)
+
+    def moved(self, old: str, new: str) -> None:
+        """Count the open reservations of this process's ``old`` file, now sealed, with its ``new`` one."""
+        self._own.add(new)
+        self.held[new] = self.held.pop(old, {})
+
+    def note(self, writer: str, records: Iterable[dict[str, Any]]) -> None:
+        """Count new ``records`` of the live file of ``writer``."""
         paid, lost = self.money.get(writer, Money(0.0, 0.0))
         held = self.held.setdefault(writer, {})
-        for line in lines:
-            fields = decode(line)
+        for fields in records:
             kind = fields["kind"]
             if kind == "hold":
                 held[fields["key"]] = fields["usd"]

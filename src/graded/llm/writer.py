@@ -77,7 +77,7 @@ class Writer:
             self.rotate()
 
     def rotate(self) -> None:
-        """Seal the live file and go on in a new one, which takes over the open reservations."""
+        """Seal the live file and go on in a new one (another :attr:`name`), which takes over the open reservations."""
         with self.store.lock(), self._mutex:
             old, descriptor = self.path, self._file
             held = list(self._held.values())

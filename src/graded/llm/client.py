@@ -1,0 +1,163 @@
+"""One chat request: where it goes, what came back, and whether what came back may have been billed.
+
+The openai package says what it would send to each family (URL, credentials, Azure's deployments and versions); the
+request itself goes through aiohttp, which costs a tenth of the package's CPU time a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import aiohttp
+
+from graded.errors import MissingError, ParamError
+from graded.llm.reply import Reply, from_completion
+from graded.llm.request import Messages, Model, wire
+
+#: What can become of a request:
+#: reply  - something to keep, billed by its usage (a filtered prompt is free of charge)
+#: free   - surely not billed; may be asked again
+#: lost   - may have been billed, and nothing usable came back; may be asked again
+#: fatal  - the endpoint will not answer any request like this
+Kind = Literal["reply", "free", "lost", "fatal"]
+
+#: Codes of a prompt that is too long; kept as an empty reply with this finish reason, which reads as unparseable.
+_TOO_LONG = ("context_length_exceeded", "string_above_max_length")
+_NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_OURS = ("host", "content-length", "content-type", "accept-encoding", "connection")
+
+
+class Answer(NamedTuple):
+    """What became of one request; ``why`` is a short word for counts, ``text`` the endpoint's own for messages."""
+
+    kind: Kind
+    why: str
+    reply: Reply | None = None
+    text: str = ""
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def free_of_charge(self) -> bool:
+        """Is this a reply that says that the prompt was not processed?"""
+        return self.reply is not None and self.reply.finish_reason in ("content_filter", *_TOO_LONG)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a model's requests go; ``headers`` carry the credentials and are never shown."""
+
+    url: str
+    headers: dict[str, str]
+    timeout: float
+    connections: int
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return a connection pool of the right size; use it as a context manager."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self.connections, keepalive_timeout=15),
+            timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=30),
+            headers=self.headers,
+            trust_env=any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+
+async def endpoint(model: Model, param: str) -> Endpoint:
+    """Return where ``model``'s requests go, as the openai package would send them.
+
+    Raises:
+        MissingError: the API key's variable is not set.
+        ParamError: something else that the family needs is missing; ``param`` names the place in params.yaml.
+    """
+    import httpx2
+    import openai
+
+    seen: list[httpx2.Request] = []
+
+    def look(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200, json={})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(look)) as http:
+        try:
+            client = _client(model, param, http, openai)
+            body = {"model": model.deployment or model.model}
+            await client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+        except openai.OpenAIError as error:
+            raise ParamError(f"{param}: {' '.join(str(error).split())}") from None
+    headers = {name: value for name, value in seen[0].headers.items() if name.lower() not in _OURS}
+    return Endpoint(
+        str(seen[0].url), {**headers, "Content-Type": "application/json"}, model.timeout, connections=model.in_flight
+    )
+
+
+def _client(model: Model, param: str, http: Any, openai: Any) -> Any:
+    name = model.key_env or {"azure": "AZURE_OPENAI_API_KEY", "vllm": "VLLM_API_KEY"}.get(model.family, "OPENAI_API_KEY")
+    secret = os.environ.get(name)
+    if model.family == "azure":
+        where = {"base_url": model.base_url} if model.base_url else {}
+        return openai.AsyncAzureOpenAI(api_key=secret, http_client=http, max_retries=0, **where)
+    if model.family == "vllm":
+        if not model.base_url:
+            raise ParamError(f"{param}.base_url: received null; a vllm model needs its server, as http://host:8000/v1")
+        secret = secret or "none"
+    if not secret:
+        raise MissingError(f"{name} is not set; it holds the API key of {param} ({model.base_url or 'OpenAI'})")
+    return openai.AsyncOpenAI(api_key=secret, base_url=model.base_url, http_client=http, max_retries=0)
+
+
+def body(model: Model, messages: Messages) -> bytes:
+    """Return the request's body as UTF-8."""
+    fields = wire(model, messages)
+    try:
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+
+async def ask(session: aiohttp.ClientSession, url: str, data: bytes) -> Answer:
+    """Send one request and say what became of it; raises only what is a bug."""
+    try:
+        async with session.post(url, data=data) as response:
+            return read(response.status, await response.read(), response.headers)
+    except aiohttp.ClientConnectorError as error:
+        return Answer("free", "no connection", text=str(error))
+    except asyncio.TimeoutError:
+        return Answer("lost", "time-out", text="no reply in time")
+    except (aiohttp.ClientError, OSError) as error:
+        return Answer("lost", "torn connection", text=f"{type(error).__name__}: {error}")
+
+
+def read(status: int, data: bytes, headers: Mapping[str, str]) -> Answer:
+    """Return what a response means."""
+    try:
+        fields = json.loads(data)
+    except ValueError:
+        fields = None
+    if status == 200:
+        try:
+            return Answer("reply", "ok", from_completion(fields), headers=headers)
+        except ValueError as error:
+            return Answer("lost", "malformed reply", text=str(error), headers=headers)
+    error = fields.get("error") if isinstance(fields, dict) else None
+    error = error if isinstance(error, dict) else {"message": data[:200].decode("utf-8", "replace")}
+    code, text = str(error.get("code") or ""), " ".join(str(error.get("message") or "").split())[:300]
+    inner = error.get("innererror") if isinstance(error.get("innererror"), dict) else {}
+    if status == 400 and "content_filter" in (code, error.get("type")) or inner.get("code") == _FILTERED:
+        return Answer("reply", "ok", Reply("", "content_filter", filtered=True), headers=headers)
+    if status == 400 and code in _TOO_LONG:
+        return Answer("reply", "ok", Reply("", code), headers=headers)
+    if status == 429 and code in _NO_CREDIT:
+        return Answer("fatal", code, text=text)
+    if status in (408, 409, 429) or status >= 500:
+        return Answer("free", str(status), text=text, headers=headers)
+    return Answer("fatal", str(status), text=text)
+
+
+_FILTERED = "ResponsibleAIPolicyViolation"
