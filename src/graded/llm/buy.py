@@ -189,4 +189,3 @@ class _signals:  # noqa: N801
             raise KeyboardInterrupt
         name = signal.Signals(number).name
         self.buyer.stop(ResumeError(f"stopped by {name}; every reply that came is kept, and the same command goes on"))
-

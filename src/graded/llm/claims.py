@@ -41,9 +41,8 @@ class Claims:
 
     def _lock(self, key: bytes, kind: int) -> None:
         at = int.from_bytes(key[:8], "big") >> 2
-        if _OPEN_FILE is None:
-            fcntl.lockf(
-                self._file, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB, 1, at, os.SEEK_SET
-            )
-        else:
+        if _OPEN_FILE is not None:
             fcntl.fcntl(self._file, _OPEN_FILE, struct.pack("hhqqi", kind, os.SEEK_SET, at, 1, 0))
+            return
+        command = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
+        fcntl.lockf(self._file, command, 1, at, os.SEEK_SET)

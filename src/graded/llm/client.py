@@ -6,7 +6,6 @@ request itself goes through aiohttp, which costs a tenth of the package's CPU ti
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -29,6 +28,8 @@ Kind = Literal["reply", "free", "lost", "fatal"]
 #: Codes of a prompt that is too long; kept as an empty reply with this finish reason, which reads as unparseable.
 _TOO_LONG = ("context_length_exceeded", "string_above_max_length")
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
+_FILTERED = "ResponsibleAIPolicyViolation"
+_KEYS = {"azure": "AZURE_OPENAI_API_KEY", "vllm": "VLLM_API_KEY"}
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _OURS = ("host", "content-length", "content-type", "accept-encoding", "connection")
 
@@ -98,7 +99,9 @@ async def endpoint(model: Model, param: str) -> Endpoint:
 
 
 def _client(model: Model, param: str, http: Any, openai: Any) -> Any:
-    name = model.key_env or {"azure": "AZURE_OPENAI_API_KEY", "vllm": "VLLM_API_KEY"}.get(model.family, "OPENAI_API_KEY")
+    name = model.key_env or {"azure": "AZURE_OPENAI_API_KEY", "vllm": "VLLM_API_KEY"}.get(
+        model.family, "OPENAI_API_KEY"
+    )
     secret = os.environ.get(name)
     if model.family == "azure":
         where = {"base_url": model.base_url} if model.base_url else {}
@@ -128,7 +131,7 @@ async def ask(session: aiohttp.ClientSession, url: str, data: bytes) -> Answer:
             return read(response.status, await response.read(), response.headers)
     except aiohttp.ClientConnectorError as error:
         return Answer("free", "no connection", text=str(error))
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return Answer("lost", "time-out", text="no reply in time")
     except (aiohttp.ClientError, OSError) as error:
         return Answer("lost", "torn connection", text=f"{type(error).__name__}: {error}")
@@ -145,11 +148,12 @@ def read(status: int, data: bytes, headers: Mapping[str, str]) -> Answer:
             return Answer("reply", "ok", from_completion(fields), headers=headers)
         except ValueError as error:
             return Answer("lost", "malformed reply", text=str(error), headers=headers)
-    error = fields.get("error") if isinstance(fields, dict) else None
-    error = error if isinstance(error, dict) else {"message": data[:200].decode("utf-8", "replace")}
-    code, text = str(error.get("code") or ""), " ".join(str(error.get("message") or "").split())[:300]
-    inner = error.get("innererror") if isinstance(error.get("innererror"), dict) else {}
-    if status == 400 and "content_filter" in (code, error.get("type")) or inner.get("code") == _FILTERED:
+    said = fields.get("error") if isinstance(fields, dict) else None
+    said = said if isinstance(said, dict) else {"message": data[:200].decode("utf-8", "replace")}
+    code, text = str(said.get("code") or ""), " ".join(str(said.get("message") or "").split())[:300]
+    inner = said.get("innererror")
+    inner = inner.get("code") if isinstance(inner, dict) else None
+    if status == 400 and ("content_filter" in (code, said.get("type")) or inner == _FILTERED):
         return Answer("reply", "ok", Reply("", "content_filter", filtered=True), headers=headers)
     if status == 400 and code in _TOO_LONG:
         return Answer("reply", "ok", Reply("", code), headers=headers)
@@ -158,6 +162,3 @@ def read(status: int, data: bytes, headers: Mapping[str, str]) -> Answer:
     if status in (408, 409, 429) or status >= 500:
         return Answer("free", str(status), text=text, headers=headers)
     return Answer("fatal", str(status), text=text)
-
-
-_FILTERED = "ResponsibleAIPolicyViolation"

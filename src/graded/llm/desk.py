@@ -19,8 +19,8 @@ from graded.llm.claims import Claims
 from graded.llm.client import Answer, body
 from graded.llm.ledger import Ledger
 from graded.llm.prices import Price
-from graded.llm.request import characters, key
 from graded.llm.reply import to_json
+from graded.llm.request import characters, key
 from graded.llm.writer import Writer, now
 
 

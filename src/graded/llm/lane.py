@@ -161,6 +161,8 @@ class Lane:
         if answer.reply is not None:
             dollars = self.feed.price.dollars(usage) if usage else (0.0 if answer.free_of_charge else item.worst)
             self.buyer.put(self, item, answer, dollars)
+            if self.full:  # each settled reply makes room under the cap
+                self.buyer.flush()
             return
         self.buyer.failures[answer.why] += 1
         if answer.kind == "lost":
@@ -181,4 +183,3 @@ class Lane:
         self._number += 1
         wait = max(retry_after(answer.headers) or 0.0, back_off(item.tries))
         heapq.heappush(self.later, (time.monotonic() + wait, self._number, item, held))
-

@@ -88,7 +88,9 @@ class Pace:
     def _spread(self, headers: Mapping[str, str] | None) -> None:
         """Space the starts at the speed at which a nearly empty bucket fills: what is gone, over the time to full."""
         self._spacing = 0.0
-        for name, need in (("requests", 1.0), ("tokens", self._tokens)) if headers else ():
+        if not headers:
+            return
+        for name, need in (("requests", 1.0), ("tokens", self._tokens)):
             left, most, full_in = (
                 seconds(headers.get(f"x-ratelimit-{part}-{name}")) for part in ("remaining", "limit", "reset")
             )

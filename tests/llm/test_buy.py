@@ -1,0 +1,220 @@
+"""Buying from a real server on loopback: nothing bought twice, nothing over the cap, every failure told apart."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from graded.errors import BudgetError, MissingError, ServiceError
+from graded.formats import table
+from graded.llm.ledger import Ledger, last_run, spent
+from graded.llm.lines import decode
+from graded.stages import grade, query
+from tests.llm import buying
+from tests.llm import workspace as work
+from tests.standin import Faults, StandIn
+from tests.workspace import write_params
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_ROOT", "GRADED_PRICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GRADED_BUDGET_USD", "1000")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    return tmp_path
+
+
+def test_queries_and_grades_are_bought_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StandIn() as server:
+        grades = {"annotators": {"a": buying.judge(server, top_logprobs=5), "b": buying.judge(server, seed=2)}}
+        work.make(folder, query={"model": buying.MODEL, "base_url": server.base_url}, grade=grades)
+        query.main()
+        work.make_candidates(folder)
+        grade.main()
+        assert server.counts.billed.total() == len(server.counts.billed) == 16 + 2 * 48
+        assert spent(folder).paid == pytest.approx(buying.dollars(server))
+        assert spent(folder).lost == spent(folder).reserved == 0
+        first = {path: path.read_bytes() for path in Path("data").rglob("*.parquet")}
+        monkeypatch.delenv("GRADED_BUDGET_USD")
+        query.main()
+        grade.main()
+        assert {path: path.read_bytes() for path in Path("data").rglob("*.parquet")} == first
+        assert server.counts.billed.total() == 112
+    rows = list(table.read_rows(Path("data/grade/a/fi.parquet"), "grade", "expected", "outside", "outcome"))
+    assert {row[3] for row in rows} == {"ok"}
+    assert all(
+        abs(expected - mark) < 1.0 and outside == pytest.approx(0.02, abs=1e-5) for mark, expected, outside, _ in rows
+    )
+    note = last_run("grade")
+    assert note is not None
+    assert (note.reused, note.bought) == (96, 0)
+
+
+def test_failures_change_no_grade_and_are_paid_at_worst_as_possibly_paid(folder: Path) -> None:
+    with StandIn() as server:
+        buying.make(folder, server, pairs=200)
+        grade.main()
+        calm = buying.result(folder)
+    shutil.rmtree(folder / ".ledger")
+    transient = {"rate": 0.05, "overloaded": 0.03, "error": 0.05, "timeout": 0.01, "torn": 0.03, "json": 0.03}
+    with StandIn(faults=Faults(transient), retry_after=0.01) as server:
+        buying.asks(folder, server, timeout=0.5)
+        grade.main()
+        assert buying.result(folder) == calm
+        kinds = server.counts.kinds
+        assert min(kinds[name] for name in transient) > 0
+        assert spent(folder).reserved == 0
+        known = Counter(line["why"] for line in lost(folder))
+        assert known == {
+            "time-out": kinds["timeout"], "torn connection": kinds["torn"], "malformed reply": kinds["json"]
+        }  # fmt: skip
+        assert spent(folder).paid + spent(folder).lost >= buying.dollars(server)
+
+
+def test_outcomes_are_told_apart_and_never_a_zero(folder: Path) -> None:
+    terminal = {"filtered": 0.05, "filtered_reply": 0.05, "refused": 0.1, "truncated": 0.1, "nonsense": 0.1}
+    with StandIn(faults=Faults(terminal)) as server:
+        buying.make(folder, server, pairs=200)
+        grade.main()
+        kinds = server.counts.kinds
+    rows = list(table.read_rows(Path("data/grade/a/fi.parquet"), "outcome", "grade"))
+    found = Counter(outcome for outcome, _ in rows)
+    assert found == {
+        "ok": kinds["ok"], "filtered": kinds["filtered"] + kinds["filtered_reply"], "refused": kinds["refused"],
+        "truncated": kinds["truncated"], "unparseable": kinds["nonsense"],
+    }  # fmt: skip
+    assert all((mark is None) == (outcome != "ok") for outcome, mark in rows)
+
+
+def test_asking_again_asks_only_what_was_no_answer(folder: Path) -> None:
+    with StandIn(faults=Faults({"truncated": 0.2, "nonsense": 0.1, "refused": 0.1})) as server:
+        buying.make(folder, server, pairs=100)
+        grade.main()
+        first = server.counts.billed.total()
+        again = server.counts.kinds["truncated"] + server.counts.kinds["nonsense"]
+        buying.asks(folder, server, reask={"times": 1, "max_tokens": 30})
+        server.faults = Faults()
+        grade.main()
+        assert server.counts.billed.total() == first + again
+        found = Counter(outcome for (outcome,) in table.read_rows(Path("data/grade/a/fi.parquet"), "outcome"))
+        assert set(found) == {"ok", "refused"}
+        assert found["refused"] == server.counts.kinds["refused"]
+
+
+def test_the_cap_holds_over_restarts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StandIn() as server:
+        buying.make(folder, server, pairs=400, in_flight=16)
+        for cap in ("0.10", "0.20"):
+            monkeypatch.setenv("GRADED_BUDGET_USD", cap)
+            with pytest.raises(BudgetError, match=rf"cap of \${cap} is reached: .* replies still missing"):
+                grade.main()
+            assert 0.9 * float(cap) < buying.dollars(server) <= float(cap)
+            assert spent(folder).paid == pytest.approx(buying.dollars(server))
+        monkeypatch.setenv("GRADED_BUDGET_USD", "10")
+        grade.main()
+        assert server.counts.billed.total() == len(server.counts.billed) == 400
+
+
+def test_two_processes_share_one_ledger(folder: Path) -> None:
+    with StandIn(latency=0.05) as server:
+        buying.make(folder, server, pairs=1000, in_flight=64)
+        both = [buying.start(folder) for _ in range(2)]
+        said = [process.communicate(timeout=60) for process in both]
+        assert [process.returncode for process in both] == [0, 0], said
+        assert server.counts.requests.total() == len(server.counts.billed) == 1000
+    writers = [path for path in (folder / ".ledger/live").iterdir() if path.stat().st_size > 20_000]
+    assert len(writers) == 2
+
+
+def test_killed_again_and_again_it_loses_nothing_that_was_kept(folder: Path) -> None:
+    with StandIn(latency=0.05, faults=Faults({"rate": 0.02, "error": 0.02})) as server:
+        buying.make(folder, server, pairs=600, in_flight=32)
+        kept = 0
+        for _ in range(3):
+            process = buying.start(folder)
+            while server.counts.billed.total() < kept + 120:
+                time.sleep(0.01)
+            process.kill()
+            process.communicate()
+            state = Ledger(folder).state
+            assert len(state.known) >= kept
+            kept = len(state.known)
+        process = buying.start(folder)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        possibly = {fields["key"] for fields in lost(folder)} | open_holds(folder)
+        assert sum(count - 1 for count in server.counts.billed.values()) <= len(possibly)
+        assert len(server.counts.billed) == 600
+    assert spent(folder).reserved > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_takes_in_what_is_in_flight(folder: Path, number: signal.Signals) -> None:
+    with StandIn(latency=0.3) as server:
+        buying.make(folder, server, pairs=1000, in_flight=50)
+        process = buying.start(folder)
+        while server.counts.billed.total() < 100:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+        assert process.returncode == 4
+        assert (
+            said.strip().splitlines()[-1].startswith(f"graded: stopped by {number.name}; every reply that came is kept")
+        )
+        assert len(Ledger(folder).state.known) == server.counts.billed.total() == server.counts.requests.total()
+        assert spent(folder).reserved == spent(folder).lost == 0
+
+
+def test_a_wrong_key_stops_at_once_and_costs_nothing(folder: Path) -> None:
+    with StandIn(api_key="right") as server:
+        buying.make(folder, server, pairs=100)
+        with pytest.raises(
+            ServiceError, match=r"^grade\.annotators\.a \(gpt-4o.*\): the endpoint says 401: Incorrect API key"
+        ):
+            grade.main()
+    assert spent(folder).paid == spent(folder).lost == spent(folder).reserved == 0
+
+
+def test_an_endpoint_that_is_not_there_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graded.llm.lane.TRIES", 2)
+    with StandIn() as server:
+        buying.make(folder, server, pairs=100)
+    with pytest.raises(ServiceError, match="requests in a row failed, the last with no connection"):
+        grade.main()
+    assert spent(folder).reserved == 0
+
+
+def test_a_missing_key_is_named_before_anything_is_sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with StandIn() as server:
+        buying.make(folder, server, pairs=10)
+        with pytest.raises(MissingError, match="OPENAI_API_KEY is not set"):
+            grade.main()
+        assert server.counts.requests.total() == 0
+
+
+def test_an_own_server_is_asked_for_nothing(folder: Path) -> None:
+    with StandIn() as server:
+        buying.make(folder, server, pairs=50)
+        values = {"a": {"model": "google/gemma-3-27b-it", "family": "vllm", "base_url": server.base_url}}
+        write_params(
+            folder, languages=["fi"], annotators=["a"], query=work.RECORDED["query"], grade={"annotators": values}
+        )
+        grade.main()
+        assert server.counts.billed.total() == 50
+    assert spent(folder).paid == 0.0
+
+
+def lost(folder: Path) -> list[dict[str, str]]:
+    return [fields for fields in map(decode, Ledger(folder).lines()) if fields["kind"] == "lost"]
+
+
+def open_holds(folder: Path) -> set[str]:
+    return {key for held in Ledger(folder).state.held.values() for key in held}
