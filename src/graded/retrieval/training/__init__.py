@@ -1,0 +1,1 @@
+"""Contrastive fine-tuning: objectives, masks, batches, negatives, the step over several processes, checkpoints."""

@@ -1,0 +1,67 @@
+"""The processes that train together, as Accelerate started them: who this one is, and what they tell one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed
+
+
+class Group:
+    """``rank`` of ``size`` processes on ``device``; with one process nothing travels."""
+
+    def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
+        self.rank, self.size = rank, size
+        self.device = device or torch.device("cpu")
+
+    @classmethod
+    def launched(cls) -> Group:
+        """Return the group of this `accelerate launch` (one process where the program was started plainly)."""
+        from accelerate import PartialState
+
+        state = PartialState()
+        return cls(state.process_index, state.num_processes, state.device)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes files and speaks."""
+        return self.rank == 0
+
+    def gather(self, mine: Tensor, where: list[np.ndarray]) -> Tensor:
+        """Return the rows of all processes [n, ...] from this one's [len(where[rank]), ...]; no gradient passes.
+
+        ``where`` says for each process which rows of the result its own are; together they cover 0 to n - 1.
+        """
+        if self.size == 1:
+            return mine.detach()
+        longest = max(len(rows) for rows in where)
+        padded = mine.new_zeros((longest, *mine.shape[1:]))
+        padded[: len(mine)] = mine.detach()
+        parts = [torch.empty_like(padded) for _ in where]
+        distributed.all_gather(parts, padded)
+        whole = mine.new_empty((sum(len(rows) for rows in where), *mine.shape[1:]))
+        for part, rows in zip(parts, where, strict=True):
+            whole[torch.from_numpy(rows).to(whole.device)] = part[: len(rows)]
+        return whole
+
+    def add(self, *tensors: Tensor) -> None:
+        """Replace each tensor by its sum over the processes, in place."""
+        if self.size > 1:
+            for work in [distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
+                work.wait()
+
+    def tell(self, value: Any) -> Any:
+        """Return process 0's ``value`` (numbers, strings, lists) in every process."""
+        if self.size == 1:
+            return value
+        told = [value]
+        distributed.broadcast_object_list(told, src=0, device=self.device)
+        return told[0]
+
+    def copy(self, *tensors: Tensor) -> None:
+        """Replace each tensor by process 0's, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, src=0)

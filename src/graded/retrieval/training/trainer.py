@@ -1,0 +1,149 @@
+"""The training loop: one step after another, each a pure function of (weights, data, seed, step).
+
+No random state lives between steps: a step seeds dropout from (seed, step, process), and its rows come from the
+plan. So a run that goes on from a checkpoint is the run that was never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from graded.errors import ServiceError
+from graded.retrieval.tokens import Tokenizer, Tokens
+from graded.retrieval.training.batch import Batch, Source
+from graded.retrieval.training.batching import Plan
+from graded.retrieval.training.embed import Embedded
+from graded.retrieval.training.group import Group
+from graded.retrieval.training.head import Head
+from graded.retrieval.training.optimizer import rate
+
+
+class Event(NamedTuple):
+    """What one finished step says: ``step`` counts from 1; ``rows`` and ``tokens`` are this step's, ``seconds`` too."""
+
+    step: int
+    total: int
+    loss: float
+    learning_rate: float
+    rows: int
+    seconds: float
+
+
+@dataclass
+class Trainer:
+    """What a run is made of; :meth:`run` goes through the plan.
+
+    ``prefixes`` stand before queries and passages; ``chunk`` bounds the tokens of one encoder pass (0: none);
+    ``precision`` is fp32 or bf16 (autocast; weights, scores and optimiser stay in float32).
+    """
+
+    model: Any
+    head: Head
+    optimizer: torch.optim.Optimizer
+    tokenizer: Tokenizer
+    prefixes: tuple[str, str]
+    source: Source
+    plan: Plan
+    group: Group
+    warmup: float
+    chunk: int = 0
+    max_norm: float = 1.0
+    precision: str = "fp32"
+    seed: int = 0
+
+    def run(self, start: int = 0, done: Callable[[Event], None] = lambda event: None) -> None:
+        """Train from step ``start`` (0 is the beginning) to the end of the plan; ``done`` is called after each step.
+
+        Raises:
+            ServiceError: the loss or the gradient is no finite number; the weights are those of the step before.
+        """
+        self.model.train()
+        for step in range(start, self.plan.total):
+            begin = time.perf_counter()
+            epoch, rows = self.plan.batch(step)
+            loss = self.step(step, self.source.batch(rows, epoch, self.group.size))
+            share = rate(step, self.plan.total, self.warmup)
+            spent = time.perf_counter() - begin
+            done(Event(step + 1, self.plan.total, loss, share * self.optimizer.param_groups[0]["base"], len(rows), spent))
+        self.model.eval()
+
+    def step(self, step: int, batch: Batch) -> float:
+        """Take one step with ``batch`` and return its loss, the mean over the rows of all processes."""
+        torch.manual_seed(int(np.random.SeedSequence((self.seed, step, self.group.rank)).generate_state(1)[0]))
+        loss = self.gradient(batch)
+        share = rate(step, self.plan.total, self.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * share
+        norm = clip_grad_norm_(self.parameters(), self.max_norm or float("inf"))
+        if not (np.isfinite(loss) and bool(torch.isfinite(norm))):
+            raise ServiceError(
+                f"train: loss {loss}, gradient norm {float(norm)} at step {step + 1} of {self.plan.total}; the weights "
+                "are those of the step before; lower train.learning_rate, or raise train.temperature"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def gradient(self, batch: Batch) -> float:
+        """Leave the gradient of the batch's mean loss on every parameter, and return the loss."""
+        part, device = self.group.rank, self.group.device
+        askers, offered = self.source.keys(batch, part, device)
+        with self.autocast():
+            embedded = Embedded(
+                self.model, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, device=device
+            )
+        asked = len(batch.parts[part])
+        queries = embedded.vectors[:asked].requires_grad_()
+        passages = self.group.gather(embedded.vectors[asked:], batch.columns).requires_grad_()
+        loss = self.head.losses(queries, passages, askers, offered).sum() / len(batch.query)
+        loss.backward()
+        total, columns = loss.detach(), torch.from_numpy(batch.columns[part]).to(device)
+        self.group.add(total, _grad(passages), *(_grad(value) for value in self.head.parameters() if value.requires_grad))
+        with self.autocast():
+            embedded.backward(torch.cat([_grad(queries), _grad(passages)[columns]]))
+        self.group.add(*(_grad(value) for value in self.model.parameters() if value.requires_grad))
+        return float(total)
+
+    def tokens(self, batch: Batch) -> Tokens:
+        """Return the tokens of this process's queries, then of its passages."""
+        queries, passages = self.source.texts(batch, self.group.rank)
+        asked = self.tokenizer(queries, self.prefixes[0])
+        offered = self.tokenizer(passages, self.prefixes[1])
+        return Tokens(np.concatenate([asked.ids, offered.ids]), np.concatenate([asked.lengths, offered.lengths]))
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return what the optimiser moves."""
+        return [value for group in self.optimizer.param_groups for value in group["params"]]
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context the encoder runs in."""
+        return torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Set what the head learns from the data, from the first batch with dropout off."""
+        epoch, rows = self.plan.batch(0)
+        batch = self.source.batch(rows, epoch, self.group.size)
+        part, device = self.group.rank, self.group.device
+        self.model.eval()
+        with self.autocast():
+            vectors = Embedded(self.model, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, device=device).vectors
+        asked = len(batch.parts[part])
+        passages = self.group.gather(vectors[asked:], batch.columns)
+        self.head.start(vectors[:asked], passages, *self.source.keys(batch, part, device), self.group)
+
+
+def _grad(value: Tensor) -> Tensor:
+    """Return the gradient on ``value``; zeros where the loss did not reach it (a process without rows)."""
+    if value.grad is None:
+        value.grad = torch.zeros_like(value)
+    return value.grad

@@ -1,0 +1,64 @@
+"""Fine-tune the encoder with Accelerate; start it with `accelerate launch -m graded.stages.train`.
+
+Reads: data/pair.parquet, data/sample/<lang>.parquet (explicit negatives), data/encoder/; accelerate.yaml by way of
+the launcher.
+Writes: data/model/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graded import params
+from graded.console import Progress, run, say
+from graded.retrieval.training.settings import Settings
+
+PAIR, SAMPLE, ENCODER, MODEL = Path("data/pair.parquet"), Path("data/sample"), Path("data/encoder"), Path("data/model")
+
+
+class Params(Settings):
+    """Section ``train``; the fields are :class:`graded.retrieval.training.settings.Settings`."""
+
+
+def main() -> None:
+    """Run the stage."""
+    chosen, seed = params.section("train", Params), params.seed()
+
+    from graded.retrieval import description, export
+    from graded.retrieval.flat import FlatModel
+    from graded.retrieval.tokens import Tokenizer
+    from graded.retrieval.training import setup
+    from graded.retrieval.training.group import Group
+    from graded.retrieval.training.pairs import read_pairs
+    from graded.retrieval.training.trainer import Event
+
+    group = Group.launched()
+    setup.share_cores(chosen.threads)
+    pairs = read_pairs(PAIR)
+    drawn = setup.source(chosen, pairs, seed)
+    record = description.read(ENCODER)
+    description.check(ENCODER, record.sha256)
+    model = FlatModel.load(ENCODER, dropout=chosen.dropout, gradient_checkpointing=chosen.gradient_checkpointing)
+    trainer = setup.trainer(chosen, model, Tokenizer(ENCODER, record.max_length), record, drawn, seed, group)
+    if chosen.objective == "bixse":
+        trainer.start()
+    total = trainer.plan.total
+    if group.first:
+        say(
+            f"train: {len(drawn.rows):,} rows of {len(pairs):,} graded pairs ({int(pairs.positive.sum()):,} positives), "
+            f"{drawn.rows.dropped:,} queries without a positive left out; {total:,} steps of {chosen.batch_size}, "
+            f"{chosen.objective} on {group.size} process{'es' if group.size > 1 else ''} ({group.device.type})"
+        )
+    with Progress("train", total * chosen.batch_size, "pairs") as progress:
+
+        def done(event: Event) -> None:
+            if group.first:
+                progress.update(event.rows, f"step {event.step:,}/{event.total:,}, loss {event.loss:.4f}")
+
+        trainer.run(done=done)
+    if group.first:
+        export.save(model, record, ENCODER, MODEL)
+
+
+if __name__ == "__main__":
+    run(main)
