@@ -33,7 +33,9 @@ def groups(parameters: Iterable[tuple[str, nn.Parameter]], rate: float, decay: f
     ]
 
 
-def make(model: nn.Module, head: nn.Module, *, learning_rate: float, head_rate: float, decay: float) -> torch.optim.Optimizer:
+def make(
+    model: nn.Module, head: nn.Module, *, learning_rate: float, head_rate: float, decay: float
+) -> torch.optim.Optimizer:
     """Return AdamW over what is trainable in ``model`` and, at ``head_rate`` without decay, in ``head``."""
     trainable = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     learned = [parameter for parameter in head.parameters() if parameter.requires_grad]

@@ -27,7 +27,7 @@ def key(text: str) -> int:
 
 
 class Texts:
-    """Distinct texts with their id: ``ids`` and ``keys`` are hashes of id and text, ``sizes`` bytes of text, all [n]."""
+    """Distinct texts: ``ids`` and ``keys`` are hashes of id and text, ``sizes`` the bytes of a text, all [n]."""
 
     def __init__(self, ids: list[str], texts: pa.Array) -> None:
         self.texts = texts

@@ -84,6 +84,8 @@ class Settings(Section):
     weight_decay: float = Field(0.0, ge=0)
     #: The gradient is scaled down to this norm; 0 leaves it.
     max_grad_norm: float = Field(1.0, ge=0)
+    #: Tokens a text is cut to in training; null is the encoder's own.
+    max_length: int | None = Field(None, gt=2)
     #: Dropout probability; null is the encoder's own.
     dropout: float | None = Field(None, ge=0, lt=1)
     #: Known positives of a query are no negatives of it (by query id, passage id and text).

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 import torch
 
+from graded.errors import ParamError
 from graded.retrieval.description import Description
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.tokens import Tokenizer
 from graded.retrieval.training import optimizer
 from graded.retrieval.training.batch import Source
 from graded.retrieval.training.batching import Plan
+from graded.retrieval.training.card import Facts
 from graded.retrieval.training.group import Group
 from graded.retrieval.training.head import Head
 from graded.retrieval.training.negatives import Negatives
@@ -43,11 +46,23 @@ def plan(chosen: Settings, drawn: Source, seed: int) -> Plan:
     return Plan(drawn.rows.lang, chosen.batch_size, batching.mode, batching.alpha, seed, chosen.epochs, steps)
 
 
+def temperature(chosen: Settings, record: Description) -> float:
+    """Return the temperature: the params', or the encoder's own.
+
+    Raises:
+        ParamError: neither says one.
+    """
+    value = chosen.temperature or record.temperature
+    if value is None:
+        raise ParamError("train.temperature: received null, and the encoder names none; give one such as 0.05")
+    return value
+
+
 def head(chosen: Settings, record: Description) -> Head:
-    """Return the scores and the objective; the temperature is the encoder's where the params name none."""
+    """Return the scores and the objective."""
     return Head(
         objective(chosen.objective, divide=chosen.divide),
-        temperature=chosen.temperature or record.temperature or 0.05,
+        temperature=temperature(chosen, record),
         mask=chosen.mask_false_negatives or chosen.objective == "rand1lh",
         learned=chosen.objective == "bixse",
         unit=record.normalize,
@@ -55,7 +70,13 @@ def head(chosen: Settings, record: Description) -> Head:
 
 
 def trainer(
-    chosen: Settings, model: FlatModel, tokenizer: Tokenizer, record: Description, drawn: Source, seed: int, group: Group
+    chosen: Settings,
+    model: FlatModel,
+    tokenizer: Tokenizer,
+    record: Description,
+    drawn: Source,
+    seed: int,
+    group: Group,
 ) -> Trainer:
     """Return a trainer on ``group``'s device; the model moves there."""
     model.to(group.device)
@@ -71,6 +92,22 @@ def trainer(
         model, scores, made, tokenizer, (record.query_prefix, record.passage_prefix), drawn, plan(chosen, drawn, seed),
         group, warmup=chosen.warmup_ratio, chunk=chosen.chunk, max_norm=chosen.max_grad_norm,
         precision=chosen.precision, seed=seed,
+    )  # fmt: skip
+
+
+def facts(chosen: Settings, record: Description, drawn: Source, steps: int, tau: Any, annotator: str) -> Facts:
+    """Return what the model card says."""
+    pairs = drawn.pairs
+    lang = pairs.query_lang[pairs.query]
+    counts = np.bincount(lang, minlength=len(pairs.languages)).tolist()
+    positives = np.bincount(lang[pairs.positive], minlength=len(pairs.languages)).tolist()
+    return Facts(
+        base=record.name, revision=record.revision, languages=pairs.languages,
+        pairs=dict(zip(pairs.languages, counts, strict=True)),
+        positives=dict(zip(pairs.languages, positives, strict=True)),
+        tau=tau, annotator=annotator, objective=chosen.objective, temperature=temperature(chosen, record), steps=steps,
+        batch_size=chosen.batch_size, learning_rate=chosen.learning_rate, max_length=record.max_length,
+        pooling=record.pooling, query_prefix=record.query_prefix, passage_prefix=record.passage_prefix,
     )  # fmt: skip
 
 

@@ -73,7 +73,9 @@ class Trainer:
             loss = self.step(step, self.source.batch(rows, epoch, self.group.size))
             share = rate(step, self.plan.total, self.warmup)
             spent = time.perf_counter() - begin
-            done(Event(step + 1, self.plan.total, loss, share * self.optimizer.param_groups[0]["base"], len(rows), spent))
+            done(
+                Event(step + 1, self.plan.total, loss, share * self.optimizer.param_groups[0]["base"], len(rows), spent)
+            )
         self.model.eval()
 
     def step(self, step: int, batch: Batch) -> float:
@@ -98,16 +100,16 @@ class Trainer:
         part, device = self.group.rank, self.group.device
         askers, offered = self.source.keys(batch, part, device)
         with self.autocast():
-            embedded = Embedded(
-                self.model, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, device=device
-            )
+            embedded = Embedded(self.model, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, device=device)
         asked = len(batch.parts[part])
         queries = embedded.vectors[:asked].requires_grad_()
         passages = self.group.gather(embedded.vectors[asked:], batch.columns).requires_grad_()
         loss = self.head.losses(queries, passages, askers, offered).sum() / len(batch.query)
         loss.backward()
         total, columns = loss.detach(), torch.from_numpy(batch.columns[part]).to(device)
-        self.group.add(total, _grad(passages), *(_grad(value) for value in self.head.parameters() if value.requires_grad))
+        self.group.add(
+            total, _grad(passages), *(_grad(value) for value in self.head.parameters() if value.requires_grad)
+        )
         with self.autocast():
             embedded.backward(torch.cat([_grad(queries), _grad(passages)[columns]]))
         self.group.add(*(_grad(value) for value in self.model.parameters() if value.requires_grad))
@@ -130,13 +132,17 @@ class Trainer:
 
     @torch.no_grad()
     def start(self) -> None:
-        """Set what the head learns from the data, from the first batch with dropout off."""
+        """Set what the head learns (if it learns) from the data: from the first batch, with dropout off."""
+        if not self.head.bias.requires_grad:
+            return
         epoch, rows = self.plan.batch(0)
         batch = self.source.batch(rows, epoch, self.group.size)
         part, device = self.group.rank, self.group.device
         self.model.eval()
         with self.autocast():
-            vectors = Embedded(self.model, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, device=device).vectors
+            vectors = Embedded(
+                self.model, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, device=device
+            ).vectors
         asked = len(batch.parts[part])
         passages = self.group.gather(vectors[asked:], batch.columns)
         self.head.start(vectors[:asked], passages, *self.source.keys(batch, part, device), self.group)

@@ -1,0 +1,79 @@
+"""README.md of a model folder: what the weights are, what they were trained on and how.
+
+The card that training writes is a pure function of its inputs, so that equal weights come with equal cards; what is
+known only later (metrics, the commit that is pushed) is put in by `graded push-model`, through the same function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import yaml
+
+
+class Facts(NamedTuple):
+    """What a card says. ``pairs`` and ``positives`` count by language; ``tau`` is a number or one by language."""
+
+    base: str
+    revision: str | None
+    languages: list[str]
+    pairs: Mapping[str, int]
+    positives: Mapping[str, int]
+    tau: Any
+    annotator: str
+    objective: str
+    temperature: float
+    steps: int
+    batch_size: int
+    learning_rate: float
+    max_length: int
+    pooling: str
+    query_prefix: str
+    passage_prefix: str
+
+
+def render(facts: Facts, metrics: Mapping[str, Mapping[str, float]] | None = None, commit: str | None = None) -> str:
+    """Return the card; ``metrics`` is by language or direction, then by measure, as in metrics/evaluate.json."""
+    head = {
+        "language": facts.languages,
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": ["sentence-transformers", "dense-retrieval", "graded-relevance", "feature-extraction"],
+        **({"base_model": facts.base} if "/" in facts.base else {}),
+    }
+    tau = (
+        ", ".join(f"{key} {value}" for key, value in facts.tau.items()) if isinstance(facts.tau, Mapping) else facts.tau
+    )
+    rows = [f"| {lang} | {facts.pairs[lang]:,} | {facts.positives[lang]:,} |" for lang in facts.languages]
+    lines = [
+        "---", yaml.safe_dump(head, sort_keys=False, allow_unicode=True).strip(), "---", "",
+        f"# {facts.base}, fine-tuned on graded relevance", "",
+        f"A dense retrieval encoder: {facts.base}"
+        + (f" at revision {facts.revision}" if facts.revision else "")
+        + f", fine-tuned on query-passage pairs that an LLM ({facts.annotator}) graded from 0 to 3. A pair is a "
+        f"positive where its grade is at least tau = {tau}.", "",
+        "| language | graded pairs | positives |", "|---|---|---|", *rows, "",
+        f"Objective `{facts.objective}`, temperature {facts.temperature:g}, {facts.steps:,} steps of "
+        f"{facts.batch_size}, AdamW at {facts.learning_rate:g}.", "",
+        f"Pooling `{facts.pooling}`; texts are cut at {facts.max_length} tokens; a query is prefixed with "
+        f"`{facts.query_prefix}` and a passage (title, then text) with `{facts.passage_prefix}`.", "",
+        *_metrics(metrics), *([f"Made by commit {commit}.", ""] if commit else []),
+        "## Use", "", "```python", "from sentence_transformers import SentenceTransformer", "",
+        'model = SentenceTransformer("path/to/this/folder")',
+        'query = model.encode("...", prompt_name="query")', 'passages = model.encode(["..."], prompt_name="passage")',
+        "scores = model.similarity(query, passages)", "```", "",
+        "The candidates that were graded came from the base encoder, so the data and any pooled evaluation favour it.",
+        "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _metrics(metrics: Mapping[str, Mapping[str, float]] | None) -> list[str]:
+    if not metrics:
+        return []
+    names = list(next(iter(metrics.values())))
+    rows = [
+        f"| {key} | " + " | ".join(f"{values[name]:.4f}" for name in names) + " |" for key, values in metrics.items()
+    ]
+    return [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|", *rows, ""]
