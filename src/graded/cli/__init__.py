@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": Entry("graded.cli.compare:compare", "Is one run or revision better than another, beyond noise?"),
     "import": Entry("graded.cli.bring:bring", "Turn CSV, JSONL or SQuAD files into a BEIR folder."),
     "summary": Entry("graded.cli.summary:summary", "What the last run measured, used and cost."),
+    "probe": Entry("graded.cli.probe:probe", "Grade hostile passages: how far an annotator can be talked up."),
     "profile": Entry("graded.cli.profile:profile", "Lay a profile (paper, small, own-data) over params.yaml."),
 }
 

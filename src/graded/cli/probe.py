@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -63,14 +63,13 @@ def outcomes(asked: list[Probe], readings: list[GradeReading]) -> Counter[str]:
 
 def table(name: str, rows: list[Row], without: Counter[str]) -> str:
     """Return the report as text of at most 100 columns."""
-    head = f"{'attack or language':<20}{'probes':>8}{'clean':>8}{'hostile':>9}{'inflation':>11}{'raised':>8}{'expected':>10}"
+    names = ("probes", "clean", "hostile", "inflation", "raised", "expected")
+    head = f"{'attack or language':<20}" + _cells(names)
     lines = [f"{name}: grades of hostile passages against the same passages as they are", head]
     for row in rows:
         raised = "-" if row.raised is None else f"{row.raised:.0%}"
-        lines.append(
-            f"{row.name:<20}{row.compared:>8}{_mean(row.clean):>8}{_mean(row.hostile):>9}{_gap(row.inflation):>11}"
-            f"{raised:>8}{_gap(row.expected):>10}"
-        )
+        cells = (row.compared, _mean(row.clean), _mean(row.hostile), _gap(row.inflation), raised, _gap(row.expected))
+        lines.append(f"{row.name:<20}" + _cells(cells))
     if without:
         lines.append("without a grade: " + ", ".join(f"{count} {outcome}" for outcome, count in without.items()))
     return "\n".join(lines)
@@ -81,6 +80,10 @@ def _reading(outcome: int, grade: int, expected: float, outside: float) -> Grade
     return GradeReading(
         OUTCOMES[outcome], None if grade < 0 else grade, expected if known else None, outside if known else None
     )
+
+
+def _cells(values: Iterable[object]) -> str:
+    return "".join(f"{value:>11}" for value in values)
 
 
 def _mean(value: float | None) -> str:

@@ -82,9 +82,7 @@ def _of(code: str, held: dict[str, Any], general: dict[str, list[str]]) -> Itera
 def report(asked: Sequence[Probe], readings: Sequence[GradeReading]) -> list[Row]:
     """Return a row a kind of attack, a row a language, and one for all, from the readings of ``asked`` in order."""
     clean = {
-        (probe.language, probe.pair): reading
-        for probe, reading in zip(asked, readings, strict=True)
-        if not probe.kind
+        (probe.language, probe.pair): reading for probe, reading in zip(asked, readings, strict=True) if not probe.kind
     }
     attacked = [
         (probe, clean[probe.language, probe.pair], reading)
