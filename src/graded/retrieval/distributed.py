@@ -1,0 +1,65 @@
+"""Where this process stands among those that ``accelerate launch`` (or torchrun, or Slurm through either) started.
+
+The search stages need no messages between processes: they share work through files (``shards``), so all that is
+read here is who and how many we are.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from graded.errors import ParamError
+
+
+class Place(NamedTuple):
+    """This process among its peers; ``local`` counts those on the same host, each from 0."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the stage's outs."""
+        return self.rank == 0
+
+    @property
+    def threads(self) -> int:
+        """Cores for this process: those it may use, shared evenly with its peers on this host; at least one."""
+        return max(1, cores() // self.local_world)
+
+    def device(self, gpus: int) -> str:
+        """``cuda:i`` for this process's own GPU of ``gpus`` on this host; ``cpu`` where there is none."""
+        return f"cuda:{self.local_rank % gpus}" if gpus else "cpu"
+
+
+def place() -> Place:
+    """Return this process's place from RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE; alone where none is set.
+
+    Raises:
+        ParamError: only some of them are set, or they contradict each other.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    values = {name: os.environ.get(name) for name in names}
+    if values["RANK"] is None and values["WORLD_SIZE"] is None:
+        return Place()
+    try:
+        rank, world = int(values["RANK"] or ""), int(values["WORLD_SIZE"] or "")
+        local_rank = int(values["LOCAL_RANK"] or rank)
+        local_world = int(values["LOCAL_WORLD_SIZE"] or world)
+    except ValueError:
+        raise ParamError(f"received {_shown(values)}; start several processes by `accelerate launch`") from None
+    if not (0 <= rank < world and 0 <= local_rank < local_world <= world):
+        raise ParamError(f"received {_shown(values)}; expected 0 <= RANK < WORLD_SIZE; use `accelerate launch`")
+    return Place(rank, world, local_rank, local_world)
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use (its affinity, not the machine's size)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _shown(values: dict[str, str | None]) -> str:
+    return " ".join(f"{name}={value!r}" for name, value in values.items())
