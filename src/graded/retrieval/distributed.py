@@ -30,10 +30,6 @@ class Place(NamedTuple):
         """Cores for this process: those it may use, shared evenly with its peers on this host; at least one."""
         return max(1, cores() // self.local_world)
 
-    def device(self, gpus: int) -> str:
-        """``cuda:i`` for this process's own GPU of ``gpus`` on this host; ``cpu`` where there is none."""
-        return f"cuda:{self.local_rank % gpus}" if gpus else "cpu"
-
 
 def place() -> Place:
     """Return this process's place from RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE; alone where none is set.

@@ -158,9 +158,7 @@ def top_k(
     return search.hits()
 
 
-def exact_scores(
-    queries: Floats, query: npt.NDArray[np.int64], vectors: Floats, row: npt.NDArray[np.int64]
-) -> Floats:
+def exact_scores(queries: Floats, query: npt.NDArray[np.int64], vectors: Floats, row: npt.NDArray[np.int64]) -> Floats:
     """Return the inner products of ``queries[query]`` and ``vectors[row]``: float64 sums, rounded to float32."""
     scores = np.empty(len(query), np.float32)
     for at in range(0, len(query), RESCORE):
@@ -182,7 +180,7 @@ def best(scores: Floats, ids: npt.NDArray[np.object_], k: int) -> tuple[Floats, 
     tied = ((head[:, 1:] == head[:, :-1]) & np.isfinite(head[:, 1:])).any(axis=1)
     for index in np.flatnonzero(tied):
         columns = [int(column) for column in order[index] if scores[index, column] > -np.inf]
-        columns.sort(key=lambda column: (scores[index, column], ids[index, column]), reverse=True)  # noqa: B023
+        columns.sort(key=lambda column: (scores[index, column], ids[index, column]), reverse=True)
         order[index, : len(columns)] = columns
     order = order[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)

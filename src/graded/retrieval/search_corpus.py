@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -25,8 +26,6 @@ from graded.retrieval.shards import Rows, content_key, finish, read_range, split
 
 Floats = npt.NDArray[np.float32]
 
-#: Part of every key: raise it where the same inputs would give other results.
-VERSION = 1
 #: Query texts a unit of query encoding.
 QUERY_UNIT = 4096
 
@@ -70,10 +69,29 @@ class Searcher:
     block: int = 16384
     device: str = "cpu"
 
+    @classmethod
+    def load(
+        cls, folder: Path, k: int, *, dtype: str = "float32", unit: int = 65536, place: Place | None = None
+    ) -> Searcher:
+        """Return a searcher with the encoder in ``folder``, on this process's GPU or its share of the cores.
+
+        Raises:
+            MissingError, DataError, ParamError: as :meth:`graded.retrieval.encoder.Encoder.load`.
+        """
+        import torch
+
+        from graded.retrieval.encoder import Encoder
+
+        place = place or Place()
+        torch.set_num_threads(place.threads)
+        encoder = Encoder.load(folder, dtype=dtype, workers=place.threads)
+        key = model_key(encoder.description.model_dump(), dtype)
+        return cls(encoder=encoder, model_key=key, place=place, k=k, unit=unit, device=str(encoder.device))
+
     def encode_queries(self, texts: Sequence[str]) -> Floats:
         """Return the vectors of ``texts``, float32 ``[Q, dim]``; each unit of them encoded by one process."""
         parts = [texts[start : start + QUERY_UNIT] for start in range(0, len(texts), QUERY_UNIT)]
-        keys = [content_key("queries", VERSION, self.model_key, texts_key(part)) for part in parts]
+        keys = [content_key("queries", self.model_key, texts_key(part)) for part in parts]
         paths = [work_folder("queries") / f"{key}.npy" for key in keys]
 
         def make(index: int) -> None:
@@ -100,10 +118,13 @@ class Searcher:
             MissingError, DataError: the corpus is not there or not what it should be.
         """
         units = split_rows(corpus, self.unit)
-        settings = ["hits", VERSION, self.model_key, texts_key(texts), self.k]
+        settings = ["hits", self.model_key, texts_key(texts), self.k]
         merged = self._path([*settings, [[unit.sha256, unit.start, unit.stop] for unit in units]])
         paths = [self._path([*settings, unit.sha256, unit.start, unit.stop]) for unit in units]
         report = progress or (lambda _: None)
+
+        def found(index: int) -> None:
+            report(units[index].stop - units[index].start)
 
         def make(index: int) -> None:
             write_hits(paths[index], self._search_unit(units[index], vectors, report))
@@ -111,9 +132,11 @@ class Searcher:
         def merge(_: int) -> None:
             write_hits(merged, merge_hits(paths, len(texts), self.k))
 
-        if not merged.exists():
-            finish(paths, make, self.place)
-            finish([merged], merge, self.place)
+        finish(paths, make, self.place, result=merged, found=found)
+        finish([merged], merge, self.place)
+        if self.place.first:
+            for path in paths:
+                path.unlink(missing_ok=True)
         return merge_hits([merged], len(texts), self.k)
 
     def _path(self, key: list[Any]) -> Path:
@@ -130,6 +153,16 @@ class Searcher:
             ids, titles, texts = (batch.column(name).to_pylist() for name in ("doc_id", "title", "text"))
             passages = [passage_text(title, text) for title, text in zip(titles, texts, strict=True)]
             yield ids, self.encoder.encode(passages, "passage", progress=report)
+
+
+def model_key(record: dict[str, Any], dtype: str) -> str:
+    """Return the hash of what a model's vectors depend on: its record (encoder.json), dtype, code and libraries.
+
+    The code is this package's folder: a unit that an older version of it made is never taken for a new one's.
+    """
+    code = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))}
+    versions = {name: version(name) for name in ("torch", "tokenizers", "numpy")}
+    return content_key(record, dtype, code, versions)
 
 
 def write_hits(path: Path, hits: Hits) -> None:

@@ -78,7 +78,7 @@ class Product:
         """Bound per query, rounded up: twice ``g |q| max |p|``, which also covers the sums made with it here."""
         import torch
 
-        unit = passages.shape[1] * 2.0**-24
+        unit = (passages.shape[1] + 8) * 2.0**-24
         longest = torch.linalg.vector_norm(passages, dim=1).max().double() * (1 + 1e-4)
         return (2 * unit / (1 - unit) * self.norms * longest).float()
 

@@ -90,36 +90,50 @@ def read_range(rows: Rows, columns: Sequence[str], size: int) -> Iterator[pa.Rec
                 yield batch.slice(low, high - low)
 
 
-def finish(paths: Sequence[Path], make: Callable[[int], None], place: Place) -> int:
+def finish(
+    paths: Sequence[Path],
+    make: Callable[[int], None],
+    place: Place,
+    *,
+    result: Path | None = None,
+    found: Callable[[int], None] | None = None,
+) -> int:
     """See to it that every one of ``paths`` is there; return how many this process made.
 
     Args:
         paths: the units' files, content-keyed names (the same list in every process).
         make: writes ``paths[i]``, atomically.
         place: this process; each starts at its own part of the list, so that they seldom meet.
+        result: what the units are for; where it is there, they are no longer needed (and may be gone).
+        found: called with each unit that was there already, or that another process made.
 
     Units that another living process is making are waited for; those of a dead one are taken over.
     """
-    made, turn = 0, len(paths) * place.rank // place.world
-    order = [*range(turn, len(paths)), *range(turn)]
-    missing = [index for index in order if not paths[index].exists()]
-    if not missing:
-        return 0
+
+    def needed(index: int) -> bool:
+        return not (paths[index].exists() or (result is not None and result.exists()))
+
+    turn = len(paths) * place.rank // place.world
+    missing, mine = [*range(turn, len(paths)), *range(turn)], set[int]()
     with _lock_file() as lock:
         while missing:
-            before = made
+            before = len(mine)
             for index in missing:
-                if not paths[index].exists() and _claim(lock, paths[index]):
+                if needed(index) and _claim(lock, paths[index]):
                     try:
-                        if not paths[index].exists():
+                        if needed(index):
                             make(index)
-                            made += 1
+                            mine.add(index)
                     finally:
                         _release(lock, paths[index])
-            missing = [index for index in missing if not paths[index].exists()]
-            if missing and made == before:
+            left = [index for index in missing if needed(index)]
+            for index in set(missing) - set(left) - mine:
+                if found:
+                    found(index)
+            missing = left
+            if missing and len(mine) == before:
                 time.sleep(POLL)
-    return made
+    return len(mine)
 
 
 @contextmanager

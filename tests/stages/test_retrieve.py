@@ -1,0 +1,164 @@
+"""Stage retrieve with a small random encoder: runs, shared corpora, restarts, several processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graded.formats import atomic, table, trec
+from graded.retrieval.encoder import Encoder
+from graded.retrieval.search_corpus import Searcher
+from graded.stages import retrieve
+from tests.encoders import random_encoder
+from tests.workspace import write_params
+
+WORDS = ["lumi", "järvi", "metsä", "kaupunki", "katu", "silta", "talvi", "kesä", "joki", "vuori"]
+
+
+def text(seed: int) -> str:
+    rng = np.random.default_rng(seed)
+    return " ".join(rng.choice(WORDS, 6))
+
+
+def write_workspace(folder: Path, passages: int = 60, unit: int = 25) -> None:
+    """Two languages, one benchmark with all four directions and one with fi alone, sharing the corpora."""
+    write_params(folder, retrieve={"k": 10, "unit": unit})
+    random_encoder(folder / "data/encoder", "bert")
+    for number, lang in enumerate(["fi", "ar"]):
+        rows = [(f"{lang}{index}", "", text(1000 * number + index)) for index in range(passages)]
+        table.write_rows(folder / f"data/corpus/{lang}.parquet", table.PASSAGES, rows)
+    for name, langs in {"cross": ["fi", "ar"], "mono": ["fi"]}.items():
+        directions = [(one, other) for one in langs for other in langs]
+        for one, other in directions:
+            rows = [(f"q{index}", text(7 * index + len(one + other + name))) for index in range(5)]
+            table.write_rows(folder / f"data/benchmark/{name}/{one}-{other}/queries.parquet", table.QUERIES, rows)
+        entries = [
+            {"query_lang": one, "doc_lang": other, "corpus": f"data/corpus/{other}.parquet"}
+            for one, other in directions
+        ]
+        atomic.write_json(folder / f"data/benchmark/{name}/benchmark.json", {"name": name, "directions": entries})
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    write_workspace(tmp_path)
+    return tmp_path
+
+
+def run_stage(monkeypatch: pytest.MonkeyPatch, run: str = "data/run/base") -> None:
+    monkeypatch.setattr(sys, "argv", ["retrieve", "--encoder", "data/encoder", "--run", run])
+    retrieve.main()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.trec"))}
+
+
+def test_runs_hold_the_exact_best(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_stage(monkeypatch)
+    encoder = Encoder.load(workspace / "data/encoder")
+    found = contents(workspace / "data/run/base")
+    assert list(found) == [
+        "cross/ar-ar.trec", "cross/ar-fi.trec", "cross/fi-ar.trec", "cross/fi-fi.trec", "mono/fi-fi.trec",
+    ]  # fmt: skip
+    rows = list(table.read_rows(Path("data/corpus/ar.parquet"), "doc_id", "text"))
+    vectors = encoder.encode([text for _, text in rows], "passage").astype(np.float64)
+    queries = list(table.read_rows(Path("data/benchmark/cross/fi-ar/queries.parquet"), "query_id", "text"))
+    hits = list(trec.read_run(Path("data/run/base/cross/fi-ar.trec")))
+    assert [hit.rank for hit in hits] == list(range(1, 11)) * 5
+    for number, (query_id, query_text) in enumerate(queries):
+        scores = vectors @ encoder.encode([query_text], "query")[0].astype(np.float64)
+        mine = hits[10 * number : 10 * number + 10]
+        assert {hit.query_id for hit in mine} == {query_id}
+        assert [hit.score for hit in mine] == pytest.approx(sorted(scores, reverse=True)[:10], abs=1e-6)
+        order = [(hit.score, hit.doc_id) for hit in mine]
+        assert order == sorted(order, reverse=True), "ties: doc_id descending, as trec_eval"
+
+
+def test_each_corpus_and_each_languages_queries_are_encoded_once(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"query": 0, "passage": 0}
+    real = Encoder.encode
+
+    def counted(self: Encoder, texts: list[str], kind: Any, **more: Any) -> Any:
+        counts[kind] += len(texts)
+        return real(self, texts, kind, **more)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    run_stage(monkeypatch)
+    assert counts["passage"] == 120
+    texts = {
+        (task.direction.query_lang, query.text) for task in retrieve.tasks(retrieve.BENCHMARK) for query in task.queries
+    }
+    assert counts["query"] == len(texts)
+    before = contents(workspace / "data/run/base")
+    run_stage(monkeypatch)
+    assert counts == {"query": len(texts), "passage": 120}, "a second run finds all of it in .work"
+    assert contents(workspace / "data/run/base") == before
+    rows = [("x", "", "uusi teksti")]
+    table.write_rows(workspace / "data/corpus/fi.parquet", table.PASSAGES, rows)
+    run_stage(monkeypatch)
+    assert counts["passage"] == 121, "the changed corpus alone is encoded again"
+
+
+def test_a_stopped_run_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units that were finished before the stop are not encoded again."""
+    seen: list[int] = []
+    real = Searcher._search_unit
+
+    def stops(self: Searcher, unit: Any, *args: Any) -> Any:
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        seen.append(unit.start)
+        return real(self, unit, *args)
+
+    monkeypatch.setattr(Searcher, "_search_unit", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(monkeypatch)
+    assert not (workspace / "data/run").exists()
+    monkeypatch.setattr(Searcher, "_search_unit", lambda self, *args: seen.append(-1) or real(self, *args))
+    run_stage(monkeypatch)
+    assert seen.count(-1) == 6 - 3
+
+
+def test_the_cut_changes_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores differ by the encoder's own rounding at most; the order of clear differences stays."""
+    run_stage(monkeypatch, "one")
+    write_params(workspace, retrieve={"k": 10, "unit": 1000})
+    run_stage(monkeypatch, "two")
+    for name in contents(workspace / "one"):
+        one, two = (list(trec.read_run(workspace / run / name)) for run in ("one", "two"))
+        assert [hit.score for hit in one] == pytest.approx([hit.score for hit in two], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_under_accelerate_launch(workspace: Path) -> None:
+    command = ["-m", "graded.stages.retrieve", "--encoder", "data/encoder", "--run"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, *command, "alone"], check=True, cwd=workspace, env=env)
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    env["DVC_ROOT"] = str(workspace / "elsewhere")
+    subprocess.run([*launch, *command, "together"], check=True, cwd=workspace, env=env)
+    assert contents(workspace / "alone") == contents(workspace / "together")
+
+
+def test_what_is_missing_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from graded.errors import DataError, MissingError
+
+    (workspace / "data/corpus/ar.parquet").unlink()
+    with pytest.raises(MissingError, match=r"no data/corpus/ar\.parquet"):
+        run_stage(monkeypatch)
+    (workspace / "data/benchmark/mono/benchmark.json").write_text("{}")
+    with pytest.raises(DataError, match=r"mono/benchmark\.json"):
+        run_stage(monkeypatch)
+    with pytest.raises(MissingError, match="no benchmark under nowhere"):
+        retrieve.tasks(Path("nowhere"))
