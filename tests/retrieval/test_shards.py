@@ -75,7 +75,8 @@ def test_a_killed_process_loses_only_its_unit_and_the_other_takes_it_over(tmp_pa
 
 def test_what_is_there_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    paths, found = [Path("a"), Path("b")], []
+    paths = [Path("a"), Path("b")]
+    found: list[int] = []
     write_text(paths[0], "x")
     assert finish(paths, lambda index: write_text(paths[index], "y"), Place(), found=found.append) == 1
     assert found == [0]

@@ -74,7 +74,8 @@ def split_rows(path: Path, size: int) -> list[Rows]:
 def read_range(rows: Rows, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
     """Yield ``columns`` of ``rows`` in batches of at most ``size``; only the row groups they lie in are read."""
     with open_parquet(rows.path) as file:
-        groups, position, first = [], 0, 0
+        groups: list[int] = []
+        position = first = 0
         for index in range(file.metadata.num_row_groups):
             end = position + int(file.metadata.row_group(index).num_rows)
             if position < rows.stop and end > rows.start:
