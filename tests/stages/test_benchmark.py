@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graded.errors import DataError, ParamError
-from graded.formats import table
+from graded.errors import DataError, MissingError, ParamError
+from graded.formats import table, trec
 from graded.stages import benchmark
 from tests.workspace import write_beir, write_params
 
@@ -22,6 +22,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         queries = [("q1", f"{lang} one"), ("q2", f"{lang} two")] + [("q3", f"{lang} three")] * bool(extra)
         judged = [("q1", "d1", 3), ("q1", "d2", 0), ("q2", "d2", 0), *extra]
         write_beir(tmp_path / "texts" / lang, PASSAGES, queries, {"test": judged, "dev": judged[:1]})
+        table.write_rows(Path(f"data/corpus/{lang}.parquet"), table.PASSAGES, PASSAGES)
     return tmp_path
 
 
@@ -73,3 +74,50 @@ def test_bad_settings_are_one_line_and_leave_nothing(workspace: Path) -> None:
     with pytest.raises(DataError, match="more than once"):
         benchmark.main()
     assert not Path("data/benchmark").exists()
+
+
+def test_judgements_of_what_is_not_there(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judged = [("q1", "d1", 3), ("q1", "d9", 1), ("q7", "d2", 1)]
+    write_beir(workspace / "texts" / "fi", PASSAGES, [("q1", "x")], {"test": judged})
+    chosen(workspace)
+    with pytest.raises(DataError, match=r"1 judgements name queries that are not there, the first 'q7'.*unknown: drop"):
+        benchmark.main()
+    write_beir(workspace / "texts" / "fi", PASSAGES, [("q1", "x")], {"test": judged[:2]})
+    with pytest.raises(DataError, match=r"benchmark small fi: 1 judgements name passages .* the first 'd9'"):
+        benchmark.main()
+    chosen(workspace, unknown="drop")
+    benchmark.main()
+    assert "the first 'd9'; dropped" in capsys.readouterr().out
+    assert list(table.read_rows(Path("data/benchmark/small/fi-fi/qrels.parquet"))) == [("q1", "d1", 3)]
+
+
+def test_a_shared_corpus_that_is_not_there(workspace: Path) -> None:
+    Path("data/corpus/fi.parquet").unlink()
+    chosen(workspace)
+    with pytest.raises(MissingError, match="'dvc repro corpus' makes it"):
+        benchmark.main()
+
+
+def test_a_pool_holds_what_is_judged_and_the_first_hits(workspace: Path) -> None:
+    rows = [(f"d{number}", "", "x") for number in range(1, 9)]
+    for lang in ("fi", "ar"):
+        table.write_rows(Path(f"data/corpus/{lang}.parquet"), table.PASSAGES, rows)
+        ranked = [trec.Hit("q1", doc_id, rank, 1 / rank) for rank, doc_id in enumerate(["d5", "d1", "d7", "d8"], 1)]
+        trec.write_run(workspace / f"texts/pool/{lang}-{lang}.trec", ranked, "base")
+    one = {"pool_runs": "pool"}
+    write_params(workspace, benchmark={"path": "texts", "pool": "both", "pool_top": 3, "sets": {"small": one}})
+    benchmark.main()
+    pooled = Path("data/benchmark/small-pool")
+    assert [row[0] for row in table.read_rows(pooled / "corpus/fi.parquet")] == ["d1", "d2", "d5", "d7"]
+    record = json.loads((pooled / "benchmark.json").read_text(encoding="utf-8"))
+    assert record["pool"] == 3
+    assert record["directions"][0]["corpus"] == "data/benchmark/small-pool/corpus/fi.parquet"
+    assert (pooled / "fi-fi/qrels.parquet").read_bytes() == Path(
+        "data/benchmark/small/fi-fi/qrels.parquet"
+    ).read_bytes()
+    write_params(workspace, benchmark={"path": "texts", "pool": "candidates", "sets": {"small": one}})
+    benchmark.main()
+    assert [path.name for path in Path("data/benchmark").iterdir()] == ["small-pool"]
+    trec.write_run(workspace / "texts/pool/fi-fi.trec", [trec.Hit("q1", "elsewhere", 1, 1.0)], "base")
+    with pytest.raises(DataError, match="1 passages of the runs are not in"):
+        benchmark.main()

@@ -1,48 +1,70 @@
 """Test queries and qrels of every direction (query language, passage language) of every benchmark.
 
-Reads: the sources named by ``benchmark.sets`` under ``benchmark.path``.
+Reads: the sources named by ``benchmark.sets`` under ``benchmark.path``; data/corpus/<lang>.parquet for the sets that
+judge its passages.
 Writes: data/benchmark/<set>/benchmark.json, <ql>-<dl>/queries.parquet and qrels.parquet, and corpus/<lang>.parquet
-where the set brings passages of its own.
+where the set brings passages of its own. A pooled copy of a set is <set>-pool.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from graded import params
+from graded.analysis.pool import write_pool
 from graded.console import run, say
-from graded.errors import ParamError
+from graded.errors import DataError, MissingError, ParamError
 from graded.formats import atomic, table
-from graded.records import Direction, Qrel
-from graded.sources import beir
+from graded.records import Direction, Qrel, Query
+from graded.sources.readers import Clirmatrix, Folders, Miracl, Name, Reader
 
-OUT = Path("data/benchmark")
+OUT, CORPUS = Path("data/benchmark"), Path("data/corpus")
+CORPORA = {"beir": "shared", "trec": "shared", "miracl": "shared", "clirmatrix": "own"}
 
 
 class Set(params.Section):
     """One benchmark."""
 
-    source: Literal["beir"] = "beir"
-    #: Folder of a language under ``benchmark.path``: a pattern with ``{lang}``, or a mapping; languages that the
-    #: mapping lacks are not in this benchmark.
-    folder: str | dict[str, str] = "{lang}"
-    #: Name of the qrels file.
+    source: Name = "beir"
+    #: beir, trec: folder of a language under ``benchmark.path``, a pattern with ``{lang}`` or a mapping; languages
+    #: that the mapping lacks are not in this benchmark. miracl, clirmatrix: the one folder, ``.`` by default.
+    folder: str | dict[str, str] | None = None
+    #: Name of the qrels file (MIRACL: dev; CLIRMatrix: dev, test1, test2).
     split: str = "test"
-    #: Ids are the same in each language, so that queries of one are judged against passages of every other.
+    #: beir, trec: ids are the same in each language, so that queries of one are judged against passages of all.
     cross_lingual: bool = False
     #: ``shared``: its passages are data/corpus/<lang>.parquet. ``own``: it brings passages, searched on their own.
-    corpus: Literal["shared", "own"] = "shared"
+    #: Default: ``own`` for clirmatrix, else ``shared``.
+    corpus: Literal["shared", "own"] | None = None
     #: ``test`` sets are reported; ``dev`` sets are what decisions (tau, early stops) may look at.
     role: Literal["test", "dev"] = "test"
+    #: ``collection``: the whole corpus is searched. ``listed``: only a query's judged passages are ranked.
+    protocol: Literal["collection", "listed"] = "collection"
+    #: Of nDCG: ``linear`` (trec_eval's), ``exponential`` (2^rel - 1, reported as nDCG_exp), or ``both``.
+    gain: Literal["linear", "exponential", "both"] = "linear"
+    #: Judgements that name queries or passages which are not there: an ``error``, or ``drop`` and count them.
+    unknown: Literal["error", "drop"] = "error"
+    #: Folder under ``benchmark.path`` with the base's runs (<ql>-<dl>.trec) that make the pool.
+    pool_runs: str | None = None
 
-    def folders(self, path: Path, languages: list[str]) -> dict[str, Path]:
-        """Return the folder of each language that this benchmark has."""
-        if isinstance(self.folder, str):
-            return {lang: path / self.folder.replace("{lang}", lang) for lang in languages}
-        return {lang: path / self.folder[lang] for lang in languages if lang in self.folder}
+    def reader(self, path: Path, languages: list[str]) -> Reader:
+        """Return the set's files as one source."""
+        if self.source in ("beir", "trec"):
+            folder = "{lang}" if self.folder is None else self.folder
+            if isinstance(folder, str):
+                folder = {lang: folder.replace("{lang}", lang) for lang in languages}
+            folders = {lang: path / folder[lang] for lang in languages if lang in folder}
+            return Folders(folders, self.split, trec=self.source == "trec", cross_lingual=self.cross_lingual)
+        if isinstance(self.folder, dict):
+            raise ParamError(f"folder: received {self.folder!r}; {self.source} has one folder for all languages")
+        home = path / (self.folder or ".")
+        if self.source == "miracl":
+            return Miracl(home, languages, self.split)
+        return Clirmatrix(home, languages, self.split, listed=self.protocol == "listed")
 
 
 class Params(params.Section):
@@ -50,6 +72,11 @@ class Params(params.Section):
 
     #: Root folder of the sets; DVC tracks its content.
     path: Path
+    #: ``full``: whole corpora. ``candidates``: judged passages and the base's first hits alone, of the sets that have
+    #: ``pool_runs``. ``both``: the pool beside the whole.
+    pool: Literal["full", "candidates", "both"] = "full"
+    #: Hits a query of the base that enter the pool.
+    pool_top: int = Field(default=100, ge=1)
     #: Name of a benchmark (a folder name) and where it comes from.
     sets: dict[str, Set] = Field(min_length=1)
 
@@ -61,49 +88,128 @@ def main() -> None:
         for name, one in chosen.sets.items():
             if not name.replace("-", "").replace("_", "").isalnum():
                 raise ParamError(f"benchmark.sets: received {name!r}; a name has letters, digits, '-' and '_' only")
-            write_set(out / name, name, one, one.folders(chosen.path, params.languages()))
+            record = write_set(out, name, one, one.reader(chosen.path, params.languages()))
+            if chosen.pool != "full" and one.pool_runs is not None:
+                write_pooled(out, name, record, chosen.path / one.pool_runs, chosen.pool_top)
+                if chosen.pool == "candidates":
+                    shutil.rmtree(out / name)
 
 
-def write_set(out: Path, name: str, one: Set, folders: dict[str, Path]) -> None:
-    """Write one benchmark; ``folders`` maps each of its languages to a BEIR folder.
+def write_set(out: Path, name: str, one: Set, reader: Reader) -> dict[str, Any]:
+    """Write one benchmark to ``out/name`` and return its record.
 
     Queries without a relevant judged passage in a direction are left out of it and counted.
     """
-    if not folders:
+    directions = reader.directions()
+    if not directions:
         raise ParamError(
             f"benchmark.sets.{name}: none of the run's languages has a folder; see benchmark.sets.*.folder"
         )
-    queries = {lang: list(beir.queries(folder)) for lang, folder in folders.items()}
-    qrels = {lang: list(beir.qrels(folder, one.split)) for lang, folder in folders.items()}
-    if one.corpus == "own":
-        for lang, folder in folders.items():
-            target = out / "corpus" / f"{lang}.parquet"
-            table.write_rows(target, table.PASSAGES, beir.passages(folder))
+    own = (one.corpus or CORPORA[one.source]) == "own"
+    corpora = {direction.doc_lang: CORPUS / f"{direction.doc_lang}.parquet" for direction in directions}
+    if own:
+        corpora = {lang: out / name / "corpus" / f"{lang}.parquet" for lang in corpora}
+        for lang, target in corpora.items():
+            reader.write_passages(lang, target)
             table.refuse_duplicates(target, "doc_id")
-    directions = []
-    for query_lang in folders:
-        for doc_lang in folders if one.cross_lingual else [query_lang]:
-            direction = Direction(query_lang, doc_lang)
-            rows = relevant_only(qrels[doc_lang], {query.query_id for query in queries[query_lang]})
-            judged = {row.query_id for row in rows}
-            kept = [query for query in queries[query_lang] if query.query_id in judged]
-            folder = out / direction.name
-            table.write_rows(folder / "queries.parquet", table.QUERIES, kept)
-            table.write_rows(folder / "qrels.parquet", table.QRELS, sorted(rows))
-            table.refuse_duplicates(folder / "qrels.parquet", "query_id", "doc_id")
-            root = OUT / name if one.corpus == "own" else Path("data")
-            corpus = str(root / "corpus" / f"{doc_lang}.parquet")
-            directions.append({"query_lang": query_lang, "doc_lang": doc_lang, "corpus": corpus})
-            if query_lang == doc_lang:
-                say(f"benchmark {name} {query_lang}: {len(kept):,} queries, {len(rows):,} judgements")
-    record = {"name": name, "role": one.role, "protocol": "full collection", "gain": "linear", "directions": directions}
-    atomic.write_json(out / "benchmark.json", record)
+    for direction in directions:
+        queries, qrels = reader.judged(direction)
+        write_direction(out / name, name, one, direction, queries, qrels, corpora[direction.doc_lang])
+    record = {
+        "name": name,
+        "role": one.role,
+        "protocol": one.protocol,
+        "gain": one.gain,
+        "source": one.source,
+        "split": one.split,
+        "directions": [entry(one, OUT / name / "corpus" if own else CORPUS) for one in directions],
+    }
+    atomic.write_json(out / name / "benchmark.json", record)
+    return record
+
+
+def entry(direction: Direction, corpora: Path) -> dict[str, str]:
+    """Return a direction's line of benchmark.json."""
+    return {**direction._asdict(), "corpus": str(corpora / f"{direction.doc_lang}.parquet")}
+
+
+def write_direction(
+    out: Path, name: str, one: Set, direction: Direction, queries: list[Query], qrels: list[Qrel], corpus: Path
+) -> None:
+    """Write queries.parquet and qrels.parquet of one direction under ``out``."""
+    label = f"benchmark {name} {direction.label}"
+    if direction.query_lang == direction.doc_lang or not one.cross_lingual:
+        qrels = known_queries(label, one, qrels, {query.query_id for query in queries})
+    rows = relevant_only(qrels, {query.query_id for query in queries})
+    judged = {row.query_id for row in rows}
+    kept = [query for query in queries if query.query_id in judged]
+    folder = out / direction.name
+    table.write_rows(folder / "queries.parquet", table.QUERIES, kept)
+    table.refuse_duplicates(folder / "queries.parquet", "query_id")
+    table.write_rows(folder / "qrels.parquet", table.QRELS, sorted(rows))
+    table.refuse_duplicates(folder / "qrels.parquet", "query_id", "doc_id")
+    known_passages(label, one, folder / "qrels.parquet", corpus)
+    if direction.query_lang == direction.doc_lang:
+        say(f"{label}: {len(kept):,} queries, {len(rows):,} judgements")
+
+
+def known_queries(label: str, one: Set, qrels: list[Qrel], queries: set[str]) -> list[Qrel]:
+    """Return the judgements of ``queries``; others are an error, or dropped and counted."""
+    unknown = [row for row in qrels if row.query_id not in queries]
+    if unknown:
+        report(label, one, len(unknown), "queries", f"{unknown[0].query_id!r}")
+    return [row for row in qrels if row.query_id in queries]
+
+
+def known_passages(label: str, one: Set, qrels: Path, corpus: Path) -> None:
+    """Return if every judged passage is in ``corpus``; others are an error, or dropped and counted."""
+    if not corpus.is_file():
+        raise MissingError(f"no {corpus} here, whose passages {label} judges; 'dvc repro corpus' makes it")
+    with table.connect() as connection:
+        unknown = connection.execute(
+            "SELECT count(*), min(doc_id) FROM read_parquet(?) ANTI JOIN read_parquet(?) c USING (doc_id)",
+            [str(qrels), str(corpus)],
+        ).fetchone()
+        if unknown and unknown[0]:
+            report(label, one, unknown[0], "passages", f"{unknown[1]!r}")
+            select = "SELECT * FROM read_parquet(?) SEMI JOIN read_parquet(?) c USING (doc_id) ORDER BY ALL"
+            table.copy_query(connection, select, qrels, [str(qrels), str(corpus)])
+
+
+def report(label: str, one: Set, count: int, what: str, first: str) -> None:
+    """Say that judgements are dropped.
+
+    Raises:
+        DataError: they may not be.
+    """
+    text = f"{label}: {count:,} judgements name {what} that are not there, the first {first}"
+    if one.unknown == "error":
+        raise DataError(f"{text}; to leave them out and count them: benchmark.sets.<set>.unknown: drop")
+    say(f"{text}; dropped")
 
 
 def relevant_only(qrels: list[Qrel], queries: set[str]) -> list[Qrel]:
     """Return the judgements of those ``queries`` that have at least one relevant passage."""
     with_relevant = {row.query_id for row in qrels if row.relevance > 0} & queries
     return [row for row in qrels if row.query_id in with_relevant]
+
+
+def write_pooled(out: Path, name: str, record: dict[str, Any], runs: Path, top: int) -> None:
+    """Write ``<name>-pool``: the set's queries and qrels, over a corpus of judged passages and the first hits."""
+    home, pooled = out / name, f"{name}-pool"
+    entries = []
+    for lang in dict.fromkeys(one["doc_lang"] for one in record["directions"]):
+        same = [Direction(one["query_lang"], lang) for one in record["directions"] if one["doc_lang"] == lang]
+        corpus = home / "corpus" / f"{lang}.parquet"
+        corpus = corpus if corpus.is_file() else CORPUS / f"{lang}.parquet"
+        qrels = [home / direction.name / "qrels.parquet" for direction in same]
+        target = out / pooled / "corpus" / f"{lang}.parquet"
+        count = write_pool(corpus, qrels, [runs / f"{direction.name}.trec" for direction in same], top, target)
+        say(f"benchmark {pooled} {lang}: {count:,} of {table.count_rows(corpus):,} passages")
+        for direction in same:
+            shutil.copytree(home / direction.name, out / pooled / direction.name)
+            entries.append(entry(direction, OUT / pooled / "corpus"))
+    atomic.write_json(out / pooled / "benchmark.json", {**record, "name": pooled, "pool": top, "directions": entries})
 
 
 if __name__ == "__main__":

@@ -7,15 +7,12 @@ Writes: data/corpus/<lang>.parquet (doc_id, title, text), in the source's order.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
 
 from graded import params
 from graded.console import run, say
 from graded.errors import DataError
 from graded.formats import atomic, table
-from graded.sources import beir
+from graded.sources.readers import Clirmatrix, Folders, Miracl, Name, Reader
 
 OUT = Path("data/corpus")
 
@@ -23,11 +20,14 @@ OUT = Path("data/corpus")
 class Params(params.Section):
     """Where the passages come from."""
 
-    source: Literal["beir"] = "beir"
+    source: Name = "beir"
     #: Root folder; DVC tracks its content.
     path: Path
-    #: Folder of a language under ``path``: one pattern for all (``{lang}``), or a mapping from language to folder.
-    folder: str | dict[str, str] = Field(default="{lang}")
+    #: beir, trec: folder of a language under ``path``: one pattern for all (``{lang}``), or a mapping from language to
+    #: folder. miracl, clirmatrix: the one folder, ``.`` by default.
+    folder: str | dict[str, str] | None = None
+    #: miracl: accept fewer shards than the published corpus has.
+    partial: bool = False
 
 
 def folder_of(path: Path, folder: str | dict[str, str], lang: str) -> Path:
@@ -43,13 +43,25 @@ def folder_of(path: Path, folder: str | dict[str, str], lang: str) -> Path:
     return path / folder[lang]
 
 
+def reader(chosen: Params, languages: list[str]) -> Reader:
+    """Return the source."""
+    if chosen.source in ("beir", "trec"):
+        folders = {lang: folder_of(chosen.path, chosen.folder or "{lang}", lang) for lang in languages}
+        return Folders(folders, "", trec=chosen.source == "trec")
+    home = folder_of(chosen.path, chosen.folder or ".", languages[0])
+    if chosen.source == "miracl":
+        return Miracl(home, languages, partial=chosen.partial)
+    return Clirmatrix(home, languages, "", listed=False)
+
+
 def main() -> None:
     """Write one file a language, all of them or none."""
-    chosen = params.section("corpus", Params)
+    chosen, languages = params.section("corpus", Params), params.languages()
+    source = reader(chosen, languages)
     with atomic.atomic_folder(OUT) as out:
-        for lang in params.languages():
+        for lang in languages:
             target = out / f"{lang}.parquet"
-            count = table.write_rows(target, table.PASSAGES, beir.passages(folder_of(chosen.path, chosen.folder, lang)))
+            count = source.write_passages(lang, target)
             table.refuse_duplicates(target, "doc_id")
             say(f"corpus {lang}: {count:,} passages")
 

@@ -1,0 +1,117 @@
+"""The sources behind one interface: what the stages corpus and benchmark ask of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
+
+from graded.formats import table
+from graded.records import Direction, Qrel, Query
+from graded.sources import beir, clirmatrix, miracl, topics
+
+Name = Literal["beir", "trec", "miracl", "clirmatrix"]
+
+
+class Reader(Protocol):
+    """A set of texts: which directions it judges, by which queries and qrels, and its passages."""
+
+    def directions(self) -> list[Direction]:
+        """Return the directions that are judged."""
+
+    def judged(self, direction: Direction) -> tuple[list[Query], list[Qrel]]:
+        """Return a direction's queries and judgements, as the files have them."""
+
+    def write_passages(self, lang: str, target: Path) -> int:
+        """Write the passages of ``lang`` (doc_id, title, text) to ``target`` and return their number."""
+
+
+class Folders:
+    """A folder a language, in BEIR's layout or with plain TREC files; ids may be the same in each language."""
+
+    def __init__(
+        self, folders: Mapping[str, Path], split: str, *, trec: bool = False, cross_lingual: bool = False
+    ) -> None:
+        self.folders, self.split, self.trec, self.cross_lingual = folders, split, trec, cross_lingual
+
+    def directions(self) -> list[Direction]:
+        """Return every pair of languages where the set is cross-lingual, else each language with itself."""
+        return [
+            Direction(query_lang, doc_lang)
+            for query_lang in self.folders
+            for doc_lang in (self.folders if self.cross_lingual else [query_lang])
+        ]
+
+    def judged(self, direction: Direction) -> tuple[list[Query], list[Qrel]]:
+        """Return the queries of one language and the judgements that stand with the passages of the other."""
+        return self._queries[direction.query_lang], self._qrels[direction.doc_lang]
+
+    def write_passages(self, lang: str, target: Path) -> int:
+        """Write the passages; errors as in beir.passages and topics.passages."""
+        rows = topics.passages(self.folders[lang]) if self.trec else beir.passages(self.folders[lang])
+        return table.write_rows(target, table.PASSAGES, rows)
+
+    @cached_property
+    def _queries(self) -> dict[str, list[Query]]:
+        return {
+            lang: list(topics.queries(folder, self.split) if self.trec else beir.queries(folder))
+            for lang, folder in self.folders.items()
+        }
+
+    @cached_property
+    def _qrels(self) -> dict[str, list[Qrel]]:
+        read = topics.qrels if self.trec else beir.qrels
+        return {lang: list(read(folder, self.split)) for lang, folder in self.folders.items()}
+
+
+class Miracl:
+    """MIRACL under one folder."""
+
+    def __init__(self, folder: Path, languages: list[str], split: str = "dev", *, partial: bool = False) -> None:
+        self.folder, self.languages, self.split, self.partial = folder, languages, split, partial
+
+    def directions(self) -> list[Direction]:
+        """Return each language with itself."""
+        return [Direction(lang, lang) for lang in self.languages]
+
+    def judged(self, direction: Direction) -> tuple[list[Query], list[Qrel]]:
+        """Return topics and qrels; errors as in miracl.queries."""
+        lang = direction.query_lang
+        return (
+            list(miracl.queries(self.folder, lang, self.split)),
+            list(miracl.qrels(self.folder, lang, self.split)),
+        )
+
+    def write_passages(self, lang: str, target: Path) -> int:
+        """Stream the shards into ``target``; errors as in miracl.write_passages."""
+        return miracl.write_passages(self.folder, lang, target, partial=self.partial)
+
+
+class Clirmatrix:
+    """CLIRMatrix MULTI-8 under one folder; ``listed`` keeps only the documents that some query lists."""
+
+    def __init__(self, folder: Path, languages: list[str], split: str, *, listed: bool) -> None:
+        self.folder, self.languages, self.split, self.listed = folder, languages, split, listed
+
+    def directions(self) -> list[Direction]:
+        """Return the pairs that have a file."""
+        return clirmatrix.directions(self.folder, self.languages, self.split)
+
+    def judged(self, direction: Direction) -> tuple[list[Query], list[Qrel]]:
+        """Return queries and grades; errors as in clirmatrix.listings."""
+        rows = list(clirmatrix.listings(self.folder, direction, self.split))
+        return [row.query for row in rows], [qrel for row in rows for qrel in row.qrels]
+
+    def write_passages(self, lang: str, target: Path) -> int:
+        """Write the documents; errors as in clirmatrix.passages."""
+        rows = clirmatrix.passages(self.folder, lang)
+        if self.listed:
+            wanted = {
+                qrel.doc_id
+                for direction in self.directions()
+                if direction.doc_lang == lang
+                for qrel in self.judged(direction)[1]
+            }
+            rows = (row for row in rows if row.doc_id in wanted)
+        return table.write_rows(target, table.PASSAGES, rows)
