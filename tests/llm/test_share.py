@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from graded.errors import MissingError
+from graded.errors import MissingError, ServiceError
 from graded.llm.ledger import Ledger, spent
-from graded.llm.share import publish, pull
+from graded.llm.share import merge, publish, pull
 from graded.llm.store import Store
 from graded.llm.writer import Writer
 from tests.llm.test_ledger import reply
@@ -64,6 +64,16 @@ def test_what_one_published_another_reads_and_adds_to(repository: Path, tmp_path
     assert spent(repository).paid == 1.5
     buy(other, 3)
     assert publish(Store(other)) == (1, 3)
+    command(other, "git", "checkout", "-q", "-b", "more")
+    command(other, "git", "add", "-A")
+    command(other, "git", "commit", "-q", "-m", "more")
+    command(other, "git", "checkout", "-q", "main")
+    command(other, "dvc", "checkout", "-q", "--force", "data/ledger.dvc")
+    assert len(list((other / "data/ledger").iterdir())) == 2
+    assert merge(Store(other), "more") == (1, 3)
+    assert len(Ledger(other).state.known) == 4
+    with pytest.raises(ServiceError, match="nowhere"):
+        merge(Store(other), "nowhere")
 
 
 def test_nothing_to_publish_or_pull_is_said(repository: Path) -> None:

@@ -9,12 +9,74 @@ import typer
 
 from graded import params
 from graded.console import say
+from graded.errors import DataError
+from graded.llm.census import census, export, repair, verify
 from graded.llm.ledger import Ledger
 from graded.llm.record import PROVENANCE, readings, record
 from graded.llm.request import Model
-from graded.llm.share import publish, pull
+from graded.llm.share import merge, publish, pull
 
 app = typer.Typer(help="The ledger of paid replies.", no_args_is_help=True)
+
+
+@app.command("status")
+def status_command() -> None:
+    """Show what the ledger holds per stage, model and language, and what this clone has spent."""
+    ledger = Ledger()
+    found = census(ledger)
+    if found.groups:
+        say(f"{'stage':<8}{'model':<36}{'lang':<6}{'replies':>10}{'prompt':>14}{'completion':>13}{'dollars':>11}")
+    for group, count in sorted(found.groups.items()):
+        say(
+            f"{group.stage:<8}{group.model:<36}{group.language:<6}{count.replies:>10,}{count.prompt:>14,}"
+            f"{count.completion:>13,}{count.dollars:>11,.2f}"
+        )
+    store, state = ledger.store, ledger.state
+    twice = found.replies - len(state.known)
+    say(f"replies        {len(state.known):,}" + (f" ({twice:,} of them bought twice)" if twice else ""))
+    say(f"files          {len(store.segments()):,} segments, {len(store.writers()):,} open files")
+    say(f"possibly paid  {found.lost:,} requests that may have been billed, at most ${found.lost_dollars:,.2f}")
+    say(f"this clone     ${state.paid:,.2f} paid, ${state.lost + state.reserved:,.2f} possibly paid or in flight")
+    for path in store.damage():
+        say(f"damaged        {path}; see: graded ledger verify")
+
+
+@app.command("verify")
+def verify_command(
+    mend: Annotated[bool, typer.Option("--repair", help="keep what is whole of segments set aside")] = False,
+) -> None:
+    """Check every checksum of every file."""
+    store = Ledger().store
+    bad = 0
+    lines = files = 0
+    for path, count, problem in verify(store):
+        files, lines = files + 1, lines + count
+        if problem and mend and path.parent == store.aside:
+            say(f"{path}: {problem}; {repair(store, path):,} whole records kept in a new segment")
+        elif problem:
+            bad += 1
+            say(f"{path}: {problem}")
+    if bad:
+        raise DataError(
+            f"{bad} of {files} files are damaged; 'dvc checkout --force data/ledger.dvc' restores the snapshot, "
+            "'graded ledger verify --repair' keeps the whole records of segments that were set aside"
+        )
+    say(f"{files:,} files, {lines:,} lines: all checksums hold")
+
+
+@app.command("merge")
+def merge_command(
+    revision: Annotated[str, typer.Argument(help="a branch, tag or commit of this repository")],
+) -> None:
+    """Unite another revision's data/ledger with this one's."""
+    done = merge(Ledger().store, revision)
+    say(f"data/ledger: {done.added} segments added, {done.segments} in all; now: git add data/ledger.dvc && git commit")
+
+
+@app.command("export")
+def export_command(path: Annotated[Path, typer.Argument(help="a file named .parquet or .jsonl")]) -> None:
+    """Write every reply to one file, for other tools."""
+    say(f"{export(Ledger(), path):,} replies written to {path}")
 
 
 @app.command("record")

@@ -142,7 +142,8 @@ def annotate(
         MissingError, BudgetError: replies are missing and may not be bought; the text says how many and what to do.
     """
     wants = [Want(job, 1) for job in jobs]
-    found = _round(ledger, wants, dtype, read)
+    before, counts = ledger.state.paid, [0, 0]
+    found = _round(ledger, wants, dtype, read, counts)
     again = np.array([OUTCOMES.index(outcome) for outcome in reask.outcomes], dtype=np.int8)
     for attempt in range(2, reask.times + 2):
         wants = []
@@ -150,16 +151,21 @@ def annotate(
             tokens = {"max_tokens": reask.max_tokens} if reask.max_tokens else {}
             other = replace(job, model=job.model.model_copy(update=tokens))
             wants.append(Want(other, attempt, np.isin(readings["outcome"], again)))
-        for want, readings, newer in zip(wants, found, _round(ledger, wants, dtype, read), strict=True):
+        for want, readings, newer in zip(wants, found, _round(ledger, wants, dtype, read, counts), strict=True):
             readings[want.rows] = newer
+    for stage in {job.stage for job in jobs}:
+        note_run(ledger.store, Run(stage, counts[0], counts[1], ledger.state.paid - before))
     return found
 
 
 def _round(
-    ledger: Ledger, wants: Sequence[Want], dtype: Any, read: Callable[[Reply], tuple[Any, ...]]
+    ledger: Ledger, wants: Sequence[Want], dtype: Any, read: Callable[[Reply], tuple[Any, ...]], counts: list[int]
 ) -> list[NDArray[Any]]:
     for want in wants:
         want.look(ledger)
+        bought = int(want.buy.sum())
+        counts[0] += len(want.keys) - bought
+        counts[1] += bought
     ensure(ledger, wants)
     return [gather(ledger, want.keys, dtype, read) for want in wants]
 
@@ -186,10 +192,7 @@ def ensure(ledger: Ledger, wants: Sequence[Want]) -> None:
         MissingError: replies are missing, and the shared ledger is not pulled or the annotator has no endpoint.
         BudgetError: replies are missing and may not be bought.
     """
-    stages = {want.job.stage for want in wants}
-    reused = sum(len(want.keys) - int(want.buy.sum()) for want in wants)
     missing = [want for want in wants if want.buy.any()]
-    before = ledger.state.paid
     if missing:
         ledger.store.check_snapshot()
         check_recorded(missing)
@@ -197,9 +200,6 @@ def ensure(ledger: Ledger, wants: Sequence[Want]) -> None:
         from graded.llm.buy import buy
 
         buy(ledger, missing, cap())
-    for stage in stages:
-        bought = sum(int(want.buy.sum()) for want in missing)
-        note_run(ledger.store, Run(stage, reused, bought, ledger.state.paid - before))
 
 
 def check_recorded(wants: Sequence[Want]) -> None:

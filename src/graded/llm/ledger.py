@@ -34,9 +34,10 @@ class Ledger:
         return ~self.state.known.mask(keys)
 
     def lines(self) -> Iterator[bytes]:
-        """Yield every whole line: live files first, then segments; one that is in both comes twice."""
-        for path in self.store.writers().values():
-            yield from self.store.read_live(path)[0]
+        """Yield every whole line: live files first, then segments, so that a file sealed meanwhile is not missed."""
+        for writer, path in self.store.writers().items():
+            if writer not in self.state.sealed:
+                yield from self.store.read_live(path)[0]
         for path in self.store.segments().values():
             segment = self.store.read_segment(path)
             if segment is not None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ def publish(store: Store, *, push: bool = False) -> Published:
         added = sum(_add(path, store.snapshot) for path in sorted(store.sealed.glob(f"*{SUFFIX}")))
     if not store.snapshot.is_dir():
         raise MissingError("the ledger holds no reply yet, so there is nothing to publish")
-    dvc(store.root, "add", "--quiet", str(store.snapshot.relative_to(store.root)))
+    dvc(store.root, "add", "--quiet", str(POINTER.with_suffix("")))
     if push:
         dvc(store.root, "push", "--quiet", str(POINTER))
     return Published(added, len(list(store.snapshot.glob(f"*{SUFFIX}"))))
@@ -56,6 +57,22 @@ def pull(store: Store) -> None:
     if not (store.root / POINTER).is_file():
         raise MissingError(f"no {POINTER} in {store.root.resolve()}; nobody has published a ledger here yet")
     dvc(store.root, "pull", "--quiet", str(POINTER))
+
+
+def merge(store: Store, revision: str) -> Published:
+    """Unite the snapshot of another revision (a branch, a commit) with this one's.
+
+    Raises:
+        MissingError: this clone's own snapshot is not here.
+        ServiceError: there is no such revision or it has no data/ledger, or its segments are in no remote.
+    """
+    store.check_snapshot()
+    with tempfile.TemporaryDirectory(dir=store.root / "data", prefix=".merge-") as folder:
+        out = Path(folder) / "ledger"
+        dvc(store.root, "get", "--quiet", ".", str(POINTER.with_suffix("")), "--rev", revision, "--out", str(out))
+        added = sum(_add(path, store.snapshot) for path in sorted(out.glob(f"*{SUFFIX}")))
+    dvc(store.root, "add", "--quiet", str(POINTER.with_suffix("")))
+    return Published(added, len(list(store.snapshot.glob(f"*{SUFFIX}"))))
 
 
 def _add(path: Path, folder: Path) -> bool:

@@ -72,7 +72,7 @@ class State:
         self.known = KeySet()
         self.money: dict[str, Money] = {}
         self.held: dict[str, dict[str, float]] = {}
-        self._sealed: set[str] = set()
+        self.sealed: set[str] = set()
         self._read: dict[str, int] = {}
         self._segments: set[str] = set()
         self._own: set[str] = set()
@@ -80,7 +80,7 @@ class State:
     def refresh(self) -> None:
         """Read the new lines of live files and the new segments (in this order: a sealed file is then in one)."""
         for writer, path in self.store.writers().items():
-            if writer not in self._sealed and writer not in self._own:
+            if writer not in self.sealed and writer not in self._own:
                 lines, self._read[writer] = self.store.read_live(path, self._read.get(writer, 0))
                 self.note(writer, map(decode, lines))
         for name, path in self.store.segments().items():
@@ -121,7 +121,7 @@ class State:
         head, lines = segment
         here = (self.store.sealed / name).exists()
         for writer, money in head["writers"].items():
-            self._sealed.add(writer)
+            self.sealed.add(writer)
             self.held.pop(writer, None)
             self.money.pop(writer, None)
             if here:

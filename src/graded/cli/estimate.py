@@ -1,0 +1,88 @@
+"""`graded estimate`: what `dvc repro` would buy, before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from graded import params
+from graded.console import say
+from graded.formats import table
+from graded.llm import prices
+from graded.llm.annotate import Job, cap
+from graded.llm.estimate import Line, Rough
+from graded.llm.estimate import estimate as lines
+from graded.llm.ledger import Ledger
+from graded.records import passage_text
+from graded.stages import grade, query
+
+#: Characters of a query that is not written yet.
+QUERY_SIZE = 45
+
+
+def estimate() -> None:
+    """Show requests, cached and new, tokens and dollars of stages query and grade; buys nothing.
+
+    Where the candidates of the grade stage are not known yet, their number follows from the sample and is marked ~.
+    """
+    ledger = Ledger()
+    ledger.store.check_snapshot()
+    say(f"{'stage':<7}{'model':<28}{'lang':<5}{'requests':>11}{'cached':>11}{'new':>12}"
+        f"{'input tok':>15}{'output tok':>12}{'online $':>11}{'batch $':>11}")  # fmt: skip
+    found = list(lines(ledger, list(jobs()), prices.load()))
+    for line in found:
+        _show(line)
+    online, batch = sum(line.online for line in found), sum(line.batch for line in found)
+    new = sum(line.requests - line.cached for line in found)
+    say(f"total: {new:,} replies to buy, ${online:,.2f} online, ${batch:,.2f} by batch")
+    spent = ledger.state.paid + ledger.state.lost + ledger.state.reserved
+    say(f"budget: GRADED_BUDGET_USD is {cap():,.2f}; this clone has spent or reserved ${spent:,.2f} so far")
+
+
+def jobs() -> Iterator[Job | Rough]:
+    """Yield what the stages would ask, by params.yaml and the files that are here."""
+    languages = params.languages()
+    writer = params.section("query", query.Params)
+    judges = params.section("grade", grade.Params)
+    yield query.job(writer, languages)
+    for job in grade.jobs(judges, params.shared("annotators"), languages):
+        yield job if current(languages, writer.styles) else rough(job, languages, len(writer.styles))
+
+
+def current(languages: Sequence[str], styles: Sequence[str]) -> bool:
+    """Do data/query and data/candidate belong to the sample that is here?"""
+    for lang in languages:
+        paths = [folder / f"{lang}.parquet" for folder in (query.OUT, grade.CANDIDATE)]
+        if not all(path.is_file() for path in paths):
+            return False
+        sampled = (name for (name,) in table.read_rows(query.SAMPLE / f"{lang}.parquet", "doc_id"))
+        expected = {query.query_id(lang, name, style) for name in sampled for style in styles}
+        if {name for (name,) in table.read_rows(paths[0], "query_id")} != expected:
+            return False
+        if not {name for (name,) in table.read_rows(paths[1], "query_id")} <= expected:
+            return False
+    return True
+
+
+def rough(job: Job, languages: list[str], styles: int) -> Rough:
+    """Return the number and size of the pairs that the sample will lead to."""
+    depth = int((params.load().get("candidate") or {}).get("k", 5))
+    requests, characters = {}, {}
+    for lang in languages:
+        sizes = [
+            len(passage_text(title, text))
+            for title, text in table.read_rows(Path(query.SAMPLE / f"{lang}.parquet"), "title", "text")
+        ]
+        requests[lang] = len(sizes) * styles * min(depth, len(sizes))
+        mean = sum(sizes) / max(len(sizes), 1)
+        characters[lang] = round(requests[lang] * (job.frame + mean + QUERY_SIZE))
+    return Rough(job, requests, characters)
+
+
+def _show(line: Line) -> None:
+    mark = "~" if line.rough else ""
+    say(
+        f"{line.stage:<7}{line.model[:27]:<28}{line.language:<5}{mark + format(line.requests, ','):>11}"
+        f"{line.cached:>11,}{mark + format(line.requests - line.cached, ','):>12}{line.prompt:>15,}"
+        f"{line.completion:>12,}{line.online:>11,.2f}{line.batch:>11,.2f}"
+    )

@@ -1,0 +1,173 @@
+"""What the ledger holds: counted, verified, repaired, exported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import zstandard
+
+from graded.errors import ParamError, one_of
+from graded.formats import table
+from graded.formats.atomic import atomic
+from graded.llm.ledger import Ledger
+from graded.llm.lines import decode, encode, whole
+from graded.llm.store import LEVEL, SUFFIX, Store
+
+COLUMNS = pa.schema(
+    [("key", pa.string()), ("stage", pa.string()), ("language", pa.string()), ("family", pa.string()),
+     ("model", pa.string()), ("at", pa.timestamp("ms", tz="UTC")), ("dollars", pa.float64()), ("text", pa.string()),
+     ("finish_reason", pa.string()), ("refusal", pa.string()), ("prompt_tokens", pa.int64()),
+     ("completion_tokens", pa.int64()), ("cached_tokens", pa.int64()), ("snapshot", pa.string()),
+     ("system_fingerprint", pa.string()), ("logprobs", pa.string()), ("provenance", pa.string())]
+)  # fmt: skip
+
+
+class Group(NamedTuple):
+    """One line of the census."""
+
+    stage: str
+    model: str
+    language: str
+
+
+@dataclass
+class Count:
+    """What one group holds; dollars as the replies' records say, wherever they were paid."""
+
+    replies: int = 0
+    dollars: float = 0.0
+    prompt: int = 0
+    completion: int = 0
+
+
+@dataclass
+class Census:
+    """``lost`` are requests that may have been billed without a reply, of this clone and of the snapshot."""
+
+    groups: dict[Group, Count] = field(default_factory=lambda: defaultdict(Count))
+    replies: int = 0
+    lost: int = 0
+    lost_dollars: float = 0.0
+
+
+def census(ledger: Ledger) -> Census:
+    """Count every record."""
+    found = Census()
+    for fields in map(decode, ledger.lines()):
+        if fields["kind"] == "lost":
+            found.lost += 1
+            found.lost_dollars += fields["usd"]
+        if fields["kind"] != "reply":
+            continue
+        found.replies += 1
+        count = found.groups[Group(fields["stage"], f"{fields['family']}/{fields['model']}", fields["lang"])]
+        count.replies += 1
+        count.dollars += fields["usd"]
+        prompt, completion, _ = fields["reply"].get("usage") or (0, 0, 0)
+        count.prompt += prompt
+        count.completion += completion
+    with ledger.store.lock():
+        dead = {path.stem for path in ledger.store.dead()}
+    for writer in dead:
+        held = ledger.state.held.get(writer, {})
+        found.lost += len(held)
+        found.lost_dollars += sum(held.values())
+    return found
+
+
+class Verdict(NamedTuple):
+    """What a check of one file found."""
+
+    path: Path
+    lines: int
+    problem: str | None
+
+
+def verify(store: Store) -> Iterator[Verdict]:
+    """Check the name of each segment and the checksum of each line of each file."""
+    for path in [*store.segments().values(), *sorted(store.aside.glob(f"*{SUFFIX}"))]:
+        packed = path.read_bytes()
+        good, bad, torn = _lines(packed)
+        right = hashlib.sha256(packed).hexdigest() == path.name.removesuffix(SUFFIX)
+        problem = None if right else "its bytes are not what its name says"
+        if bad or torn:
+            problem = f"{bad} damaged lines" + (", its end cannot be unpacked" if torn else "")
+        yield Verdict(path, len(good), problem)
+    for path in store.writers().values():
+        data = path.read_bytes()
+        lines = data.splitlines(keepends=True)
+        bad = sum(not whole(line) for line in lines if line.endswith(b"\n"))
+        yield Verdict(path, len(lines) - bad, f"{bad} damaged lines" if bad else None)
+
+
+def repair(store: Store, path: Path) -> int:
+    """Replace a damaged segment that was set aside by one of its whole lines; return how many there were."""
+    good, _, _ = _lines(path.read_bytes())
+    head = decode(good[0]) if good and decode(good[0])["kind"] == "segment" else {"writers": {}}
+    kept = [line for line in good if decode(line)["kind"] in ("reply", "lost")]
+    with store.lock():
+        if kept:
+            first = encode({"key": "", "kind": "segment", "writers": head["writers"]})
+            packed = zstandard.ZstdCompressor(level=LEVEL).compress(first + b"".join(kept))
+            with atomic(store.sealed / f"{hashlib.sha256(packed).hexdigest()}{SUFFIX}") as temporary:
+                temporary.write_bytes(packed)
+        path.unlink()
+    return len(kept)
+
+
+def export(ledger: Ledger, path: Path) -> int:
+    """Write every reply to ``path``, Parquet or JSONL by its name; return how many.
+
+    Raises:
+        ParamError: the name ends in neither.
+    """
+    if path.suffix not in (".parquet", ".jsonl"):
+        raise ParamError(f"export: {one_of(path.suffix or path.name, ['.parquet', '.jsonl'])}")
+    replies = (fields for fields in map(decode, ledger.lines()) if fields["kind"] == "reply")
+    if path.suffix == ".parquet":
+        return table.write_rows(path, COLUMNS, map(_row, replies))
+    count = 0
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as file:
+        for fields in replies:
+            file.write(json.dumps({name: value for name, value in fields.items() if name not in ("sum", "kind")},
+                                  ensure_ascii=False) + "\n")  # fmt: skip
+            count += 1
+    return count
+
+
+def _row(fields: dict[str, Any]) -> tuple[Any, ...]:
+    reply = fields["reply"]
+    logprobs = reply.get("logprobs")
+    return (
+        fields["key"], fields["stage"], fields["lang"], fields["family"], fields["model"], fields["at"], fields["usd"],
+        _clean(reply["text"]), reply.get("finish_reason"), _clean(reply.get("refusal")),
+        *(reply.get("usage") or (None, None, None)), reply.get("model"), reply.get("system_fingerprint"),
+        None if logprobs is None else _clean(json.dumps(logprobs, ensure_ascii=False)), fields.get("provenance"),
+    )  # fmt: skip
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else text.encode("utf-8", "replace").decode()
+
+
+def _lines(packed: bytes) -> tuple[list[bytes], int, bool]:
+    """Return the whole lines of a segment, how many are damaged, and whether it could not be unpacked to its end."""
+    good, bad = [], 0
+    reader = BufferedReader(zstandard.ZstdDecompressor().stream_reader(BytesIO(packed)), 1 << 16)
+    try:
+        for line in reader:
+            if whole(line):
+                good.append(line)
+            else:
+                bad += 1
+    except zstandard.ZstdError:
+        return good, bad, True
+    return good, bad, False

@@ -1,0 +1,69 @@
+"""What would be bought: requests, cached and new, tokens and dollars, per annotator and language, before it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from graded.llm.annotate import Job, Want
+from graded.llm.ledger import Ledger
+from graded.llm.prices import Price, Prices
+from graded.llm.tokens import Amount, Rates, amount
+
+
+class Line(NamedTuple):
+    """One annotator and language; ``rough`` where the requests themselves are not known yet."""
+
+    stage: str
+    model: str
+    language: str
+    requests: int
+    cached: int
+    prompt: int
+    completion: int
+    online: float
+    batch: float
+    rough: bool
+
+
+class Rough(NamedTuple):
+    """Requests that cannot be made yet: how many a language, and characters in all."""
+
+    job: Job
+    requests: dict[str, int]
+    characters: dict[str, int]
+
+
+def estimate(ledger: Ledger, jobs: Sequence[Job | Rough], prices: Prices) -> Iterator[Line]:
+    """Yield a line for each job and language.
+
+    Raises:
+        ParamError: a model has no price. One that is recorded only has none and costs nothing.
+    """
+    rates = Rates(ledger)
+    for one in jobs:
+        job = one.job if isinstance(one, Rough) else one
+        price = FREE if job.model.family == "recorded" else prices.of(job.model)
+        if isinstance(one, Rough):
+            for language, count in one.requests.items():
+                rate = rates.of(job.stage, job.model.family, job.model.model, language)
+                new = amount(rate, count, one.characters[language], job.frame)
+                yield _line(job, language, count, new, price, prices.batch, rough=True)
+            continue
+        want = Want(job, 1)
+        want.look(ledger)
+        for language, new in want.amounts(rates, want.buy).items():
+            count = int((want.languages == want.codes.index(language)).sum())
+            yield _line(job, language, count, new, price, prices.batch, rough=False)
+
+
+FREE = Price(input=0.0, output=0.0, source="recorded")
+
+
+def _line(job: Job, language: str, requests: int, new: Amount, price: Price, batch: float, *, rough: bool) -> Line:
+    dollars = new.dollars(price)
+    factor = batch if job.model.family in ("openai", "azure") else 1.0
+    return Line(
+        job.stage, job.model.model, language, requests, requests - new.requests, new.prompt, new.completion, dollars,
+        dollars * factor, rough,
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""`graded ledger` and `graded estimate`: what they show is what the files hold and what is then billed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from graded.cli import app
+from graded.errors import DataError, GradedError
+from graded.llm.ledger import Ledger, spent
+from graded.llm.store import Store
+from graded.llm.writer import Writer
+from graded.stages import grade, query
+from tests.llm import buying
+from tests.llm import workspace as work
+from tests.llm.test_ledger import hold, reply
+from tests.standin import StandIn
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_ROOT", "GRADED_PRICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GRADED_BUDGET_USD", "100")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    return tmp_path
+
+
+def graded(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments))
+    if isinstance(done.exception, GradedError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def full(number: int) -> dict[str, object]:
+    body = {"text": "[2]", "finish_reason": "stop", "usage": [700, 3, 0]}
+    return {**reply(number), "stage": "grade", "lang": "fi", "family": "openai", "model": "m", "in": 9, "reply": body}
+
+
+def test_status_shows_each_group_and_what_may_have_been_paid(folder: Path) -> None:
+    with Writer(Store(folder)) as live:
+        live.write([full(0), full(1), hold(2, usd=0.25)])
+    said = graded("ledger", "status")
+    assert re.search(r"grade +openai/m +fi +2 +1,400 +6 +1\.00", said)
+    assert "possibly paid  1 requests that may have been billed, at most $0.25" in said
+    assert "this clone     $1.00 paid, $0.25 possibly paid or in flight" in said
+
+
+def test_verify_names_damage_and_repair_keeps_what_is_whole(folder: Path) -> None:
+    store = Store(folder)
+    with Writer(store) as live:
+        live.write([full(number) for number in range(2000)])
+    with store.lock():
+        sealed = store.seal(store.dead())
+    assert sealed is not None
+    assert "1 files, 2,001 lines: all checksums hold" in graded("ledger", "verify")
+    data = sealed.read_bytes()
+    sealed.write_bytes(data[: len(data) * 3 // 4])
+    with pytest.raises(DataError, match="1 of 1 files are damaged"):
+        graded("ledger", "verify")
+    assert len(Ledger(folder).state.known) == 0
+    kept = int(re.findall(r"; ([\d,]+) whole records kept", graded("ledger", "verify", "--repair"))[0].replace(",", ""))
+    assert 0 < kept < 2000
+    assert len(Ledger(folder).state.known) == kept
+    assert "all checksums hold" in graded("ledger", "verify")
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
+def test_export_holds_every_reply(folder: Path, name: str) -> None:
+    with Writer(Store(folder)) as live:
+        live.write([full(number) for number in range(5)])
+    assert graded("ledger", "export", name) == f"5 replies written to {name}\n"
+    rows = duckdb.connect().execute(f"SELECT count(*), count(DISTINCT key) FROM '{name}'").fetchall()
+    assert rows == [(5, 5)]
+
+
+def billed(said: str) -> tuple[int, float]:
+    found = re.search(r"total: ([\d,]+) replies to buy, \$([\d.,]+) online", said)
+    assert found is not None
+    return int(found[1].replace(",", "")), float(found[2])
+
+
+def test_the_estimate_is_what_is_then_billed(folder: Path) -> None:
+    with StandIn() as server:
+        judges = {"annotators": {"a": buying.judge(server), "b": buying.judge(server, seed=2)}}
+        work.make(folder, passages=8, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
+        count, _ = billed(graded("estimate"))
+        assert count == 32 + 2 * 32 * 5
+        assert server.counts.requests.total() == 0
+        query.main()
+        work.make_candidates(folder, depth=1)
+        grade.main()
+        work.make_candidates(folder, depth=5)
+        before, paid = server.counts.billed.total(), spent(folder).paid
+        count, dollars = billed(graded("estimate"))
+        grade.main()
+        assert server.counts.billed.total() - before == count == 2 * 32 * 4
+        assert dollars == pytest.approx(spent(folder).paid - paid, rel=0.05)
+        assert billed(graded("estimate")) == (0, 0.0)
