@@ -19,7 +19,7 @@ PARAMS = Path("params.yaml")
 #: Sections, one a stage, and the values that several stages share.
 SECTIONS = (
     "encoder", "corpus", "benchmark", "sample", "query", "candidate", "grade", "agree", "balance",
-    "pair", "train", "retrieve", "evaluate", "report",
+    "pair", "train", "retrieve", "bm25", "evaluate", "report",
 )  # fmt: skip
 SHARED = ("tau", "languages", "annotator", "annotators", "seed")
 

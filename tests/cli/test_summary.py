@@ -21,7 +21,13 @@ LANGUAGES = ("fi", "ar", "ja", "ru", "es", "en")
 def part(tuned: float, base: float, p: float) -> dict[str, Any]:
     names = ("nDCG@10", "nDCG@100", "MRR@10", "MRR@100", "recall@100")
     gap = {"nDCG@10": {"mean": tuned - base, "low": 0.0, "high": 0.1, "p": p, "p_holm": p}}
-    return {**dict.fromkeys(names, tuned), "queries": 72, "base": dict.fromkeys(names, base), "difference": gap}
+    return {
+        **dict.fromkeys(names, tuned),
+        "queries": 72,
+        "base": dict.fromkeys(names, base),
+        "bm25": dict.fromkeys(names, 0.4321),
+        "difference": gap,
+    }
 
 
 @pytest.fixture
@@ -48,13 +54,21 @@ def test_every_figure_is_shown_within_100_columns(folder: Path, capsys: pytest.C
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 100
     for lang in LANGUAGES:
-        assert re.search(rf"^ *{lang} .*0\.5000 → 0\.6123.*0\.5000 → 0\.6123.*\+0\.1123.*72", shown, re.M), shown
+        assert re.search(rf"^ *{lang} .*0\.5000 → 0\.6123.*0\.5000 → 0\.6123.*\+0\.1123. +0\.4321 +72", shown, re.M), (
+            shown
+        )
     assert re.search(r"^ *fi .*\+0\.1123\* ", shown, re.M)
     assert "fi-ar" not in shown
     assert "dev" not in shown
     assert re.search(r"^tau +default 2, fi 1\.5$", shown, re.M)
     assert re.search(r"^pairs +3, 2 of them positive$", shown, re.M)
     assert re.search(r"^dollars spent +0\.50 \(5 replies bought, 1,210 reused\)$", shown, re.M)
+
+
+def test_a_pool_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    atomic.write_json(Path("data/benchmark/toy/benchmark.json"), {"role": "test", "pool": 100})
+    summary()
+    assert "over a pool (judged passages and the base's first 100; flatters the base)" in capsys.readouterr().out
 
 
 def test_directions_and_one_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,6 +74,29 @@ def test_values_by_hand(folder: Path) -> None:
     assert gap["p"] <= gap["p_holm"] <= 1
 
 
+def test_bm25_stands_beside_where_it_has_a_run(folder: Path) -> None:
+    trec.write_run(Path("data/bm25/toy/fi-fi.trec"), [trec.Hit("q1", "d1", 1, 2.0)], "bm25")
+    evaluate.main()
+    toy = json.loads(Path("metrics/evaluate.json").read_text())["toy"]
+    assert toy["fi"]["bm25"]["MRR@10"] == 0.5
+    assert "bm25" not in toy["ar"]
+    assert "bm25" not in toy["mean"]
+    trec.write_run(Path("data/bm25/toy/ar-ar.trec"), [], "bm25")
+    evaluate.main()
+    assert json.loads(Path("metrics/evaluate.json").read_text())["toy"]["mean"]["bm25"]["MRR@10"] == 0.25
+
+
+def test_gain_and_pool_are_in_the_metric_s_name(folder: Path) -> None:
+    path = Path("data/benchmark/toy/benchmark.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"gain": "both", "pool": 100}))
+    evaluate.main()
+    fi = json.loads(Path("metrics/evaluate.json").read_text())["toy"]["fi"]
+    assert "nDCG@10" not in fi
+    assert fi["nDCG@10-pool"] != fi["nDCG_exp@10-pool"]
+    assert set(fi["difference"]) == {"nDCG@10-pool", "nDCG_exp@10-pool"}
+    assert list(fi["base"]).count("MRR@10-pool") == 1
+
+
 def test_rows_a_query(folder: Path) -> None:
     evaluate.main()
     rows = list(table.read_rows(Path("data/evaluate/per_query.parquet")))

@@ -58,29 +58,40 @@ def table(name: str, record: dict[str, Any], directions: bool) -> Table:
 
     metrics = [metric for metric in SHOWN if all(metric in part for part in record.values())]
     metrics = metrics or list(next(iter(record.values()))["base"])[:3]
-    starred = any(star(part, metrics[0]) for part in record.values())
+    lexical = any("bm25" in part for part in record.values())
     found = Table(
-        title=f"{name}: base → fine-tuned",
-        caption="* p < 0.05, paired randomisation test, Holm-corrected" if starred else None,
+        title=f"{name}: base → fine-tuned{protocol(name)}",
+        caption="* p < 0.05, paired randomisation test, Holm-corrected"
+        if any(star(part, metrics[0]) for part in record.values())
+        else None,
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         title_justify="left",
         caption_justify="left",
-        pad_edge=False,
     )
-    found.add_column("language")
-    for metric in metrics:
-        found.add_column(metric, justify="right", no_wrap=True)
-    found.add_column("change", justify="right", no_wrap=True)
-    found.add_column("queries", justify="right")
+    found.add_column("language", no_wrap=True)
+    for name in [*metrics, "change", *(["BM25"] if lexical else []), "queries"]:
+        found.add_column(name, justify="right", no_wrap=True)
     for label, part in record.items():
         if "-" in label and label != "mean-cross" and not directions:
             continue
-        change = f"{part[metrics[0]] - part['base'][metrics[0]]:+.4f}{star(part, metrics[0]) or ' '}"
         cells = [f"{part['base'][metric]:.4f} → {part[metric]:.4f}" for metric in metrics]
-        queries = f"{part['queries']:,}" if "queries" in part else ""
+        cells.append(f"{part[metrics[0]] - part['base'][metrics[0]]:+.4f}{star(part, metrics[0]) or ' '}")
+        if lexical:
+            cells.append(f"{part['bm25'][metrics[0]]:.4f}" if "bm25" in part else "")
+        cells.append(f"{part['queries']:,}" if "queries" in part else "")
         shown = {"mean-cross": "mean, cross-lingual"}.get(label, label)
-        found.add_row(shown, *cells, change, queries, style="bold" if label == "mean" else None)
+        found.add_row(shown, *cells, style="bold" if label == "mean" else None)
     return found
+
+
+def protocol(name: str) -> str:
+    """Return what a reader has to know about how a benchmark is searched, or nothing."""
+    path = BENCHMARK / name / "benchmark.json"
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if record.get("pool"):
+        return f", over a pool (judged passages and the base's first {record['pool']}; flatters the base)"
+    return ", re-ranking the listed passages" if record.get("protocol") == "listed" else ""
 
 
 def star(part: dict[str, Any], metric: str) -> str:

@@ -1,21 +1,22 @@
 """nDCG@10 and its companions for every direction: tuned, base, and whether the difference is more than noise.
 
-Reads: data/run/base and data/run/tuned (TREC runs), data/benchmark (queries and qrels).
+Reads: data/run/base, data/run/tuned and data/bm25 (TREC runs; the last may lack directions), data/benchmark.
 Writes: data/evaluate/per_query.parquet (set, query_lang, doc_lang, system, query_id, metric, value) and
 metrics/evaluate.json:
 
     {"<set>": {"<fi, or fi-ar where the languages differ>": {
-        "nDCG@10": tuned, ..., "queries": n, "base": {"nDCG@10": ...},
+        "nDCG@10": tuned, ..., "queries": n, "base": {"nDCG@10": ...}, "bm25": {"nDCG@10": ...},
         "difference": {"nDCG@10": {"mean": tuned - base, "low", "high", "p", "p_holm"}}}}}
 
 and, where a set has several, their plain means under ``mean`` (same language) and ``mean-cross`` (the others).
-p is of the paired randomisation test; p_holm is corrected over the directions that such a mean is taken over.
+A set over a pool reports ``nDCG@10-pool``; one with exponential gain ``nDCG_exp@10``. p is of the paired
+randomisation test; p_holm is corrected over the directions that such a mean is taken over.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ from graded.formats import atomic, table, trec
 from graded.records import Direction
 from graded.retrieval import measures
 
-BENCHMARK, RUN = Path("data/benchmark"), Path("data/run")
+BENCHMARK = Path("data/benchmark")
 OUT, METRICS = Path("data/evaluate"), Path("metrics/evaluate.json")
-SYSTEMS = ("tuned", "base")
+RUNS = {"tuned": Path("data/run/tuned"), "base": Path("data/run/base"), "bm25": Path("data/bm25")}
+REQUIRED = ("tuned", "base")
 
 PER_QUERY = pa.schema(
     [(name, pa.string()) for name in ("set", "query_lang", "doc_lang", "system", "query_id", "metric")]
@@ -60,13 +62,13 @@ class Params(params.Section):
 def main() -> None:
     """Score all runs, compare, write."""
     chosen, seed = params.section("evaluate", Params), params.seed()
-    metrics = tuple(dict.fromkeys((*chosen.metrics, *chosen.compare)))
     rows: list[tuple[Any, ...]] = []
     record: dict[str, Any] = {}
     for name, benchmark in benchmarks(BENCHMARK):
+        metrics, compare = (named(wanted, benchmark) for wanted in (chosen.metrics, chosen.compare))
         found: dict[Direction, Scores] = {}
         for direction in (Direction(one["query_lang"], one["doc_lang"]) for one in benchmark["directions"]):
-            qrels, scores = scored(name, direction, metrics)
+            qrels, scores = scored(name, direction, metrics | compare)
             found[direction] = scores
             rows.extend(long_rows(name, direction, list(qrels), scores))
         tested = {
@@ -78,15 +80,24 @@ def main() -> None:
                     resamples=chosen.resamples,
                     confidence=chosen.confidence,
                 )
-                for metric in chosen.compare
+                for metric in compare
             }
             for direction, scores in found.items()
         }
         record[name] = summary(found, tested)
-        tell(name, record[name], chosen.metrics[0])
+        tell(name, record[name], next(iter(metrics)))
     with atomic.atomic_folder(OUT) as out:
         table.write_rows(out / "per_query.parquet", PER_QUERY, rows)
     atomic.write_json(METRICS, record)
+
+
+def named(metrics: Sequence[str], benchmark: Mapping[str, Any]) -> dict[str, str]:
+    """Return name in the results -> measure, as a benchmark's gain and pool ask for."""
+    gain = benchmark.get("gain", "linear")
+    exponential = [metric.replace("nDCG@", "nDCG_exp@") for metric in metrics]
+    wanted = {"linear": list(metrics), "exponential": exponential, "both": [*metrics, *exponential]}[gain]
+    pooled = "-pool" if benchmark.get("pool") else ""
+    return {metric + pooled: metric for metric in wanted}
 
 
 def benchmarks(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -102,18 +113,22 @@ def benchmarks(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield path.parent.name, json.loads(path.read_text(encoding="utf-8"))
 
 
-def scored(name: str, direction: Direction, metrics: tuple[str, ...]) -> tuple[dict[str, dict[str, int]], Scores]:
+def scored(name: str, direction: Direction, metrics: Mapping[str, str]) -> tuple[dict[str, dict[str, int]], Scores]:
     """Return the qrels of one direction and every system's values, in the order of the qrels' queries."""
     path = BENCHMARK / name / direction.name / "qrels.parquet"
     judged = measures.by_query(table.read_rows(path, "query_id", "doc_id", "relevance"), str(path))
     qrels = {query_id: {doc_id: int(value) for doc_id, value in rows.items()} for query_id, rows in judged.items()}
     scores: Scores = {}
-    for system in SYSTEMS:
-        source = RUN / system / name / f"{direction.name}.trec"
+    for system, folder in RUNS.items():
+        source = folder / name / f"{direction.name}.trec"
+        if system not in REQUIRED and not source.is_file():
+            continue
         hits = ((hit.query_id, hit.doc_id, hit.score) for hit in trec.read_run(source))
         ranked = measures.by_query(hits, str(source))
-        scores[system] = measures.score(qrels, ranked, metrics)
-        if absent := len(qrels.keys() - ranked.keys()):
+        values = measures.score(qrels, ranked, list(metrics.values()))
+        scores[system] = {shown: values[metric] for shown, metric in metrics.items()}
+        absent = len(qrels.keys() - ranked.keys())
+        if absent and system in REQUIRED:
             counted = f"no line for {absent} of {len(qrels)} queries, which count 0"
             say(f"evaluate {name} {direction.label}: {system} has {counted}")
     return qrels, scores
@@ -174,17 +189,19 @@ def corrected(tested: dict[Direction, dict[str, Difference]]) -> dict[Direction,
 
 def one_direction(scores: Scores, tested: Tested) -> dict[str, Any]:
     """Return one direction's record."""
-    means = {system: {metric: digits(column.mean()) for metric, column in scores[system].items()} for system in SYSTEMS}
+    means = {name: {metric: digits(column.mean()) for metric, column in one.items()} for name, one in scores.items()}
     queries = len(next(iter(scores["tuned"].values())))
-    return {**means["tuned"], "queries": queries, "base": means["base"], "difference": tested}
+    return {**means.pop("tuned"), "queries": queries, **means, "difference": tested}
 
 
 def mean(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the plain mean of several directions, each weighing the same."""
-    metrics = parts[0]["base"]
-    tuned = {metric: digits(np.mean([part[metric] for part in parts])) for metric in metrics}
-    base = {metric: digits(np.mean([part["base"][metric] for part in parts])) for metric in metrics}
-    return {**tuned, "base": base}
+    """Return the plain mean of several directions, each weighing the same; of the systems that all of them have."""
+    metrics = list(parts[0]["base"])
+    record: dict[str, Any] = {metric: digits(np.mean([part[metric] for part in parts])) for metric in metrics}
+    for system in ("base", "bm25"):
+        if all(system in part for part in parts):
+            record[system] = {metric: digits(np.mean([part[system][metric] for part in parts])) for metric in metrics}
+    return record
 
 
 def digits(value: Any) -> float:
