@@ -49,7 +49,7 @@ check: .venv/.dev ## ruff, mypy --strict, import-linter
 
 .PHONY: bench
 bench: .venv/.dev ## run bench/$$(NAME).py, or all of them
-	@for name in $(or $(NAME),$(basename $(notdir $(wildcard bench/[a-z]*.py)))); do python -m bench.$$name; done
+	@for name in $(or $(NAME),$(filter-out harness,$(basename $(notdir $(wildcard bench/[a-z]*.py))))); do python -m bench.$$name; done
 
 .PHONY: lock
 lock: .venv/.python ## renew requirements.lock and requirements-dev.lock
