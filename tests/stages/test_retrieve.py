@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -168,3 +169,18 @@ def test_what_is_missing_is_named(workspace: Path, monkeypatch: pytest.MonkeyPat
         run_stage(monkeypatch)
     with pytest.raises(MissingError, match="no benchmark under nowhere"):
         retrieve.tasks(Path("nowhere"))
+
+
+def test_listed_passages_alone_are_ranked(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_stage(monkeypatch)
+    whole = [hit for hit in trec.read_run(Path("data/run/base/mono/fi-fi.trec")) if hit.query_id == "q0"]
+    kept = [whole[6].doc_id, whole[1].doc_id]
+    rows = [(f"q{index}", doc_id, 1) for index in range(5) for doc_id in kept]
+    table.write_rows(Path("data/benchmark/mono/fi-fi/qrels.parquet"), table.QRELS, rows)
+    path = Path("data/benchmark/mono/benchmark.json")
+    record = json.loads(path.read_text())
+    atomic.write_json(path, {**record, "protocol": "listed"})
+    run_stage(monkeypatch)
+    found = [hit for hit in trec.read_run(Path("data/run/base/mono/fi-fi.trec")) if hit.query_id == "q0"]
+    assert [hit.doc_id for hit in found] == kept[::-1]
+    np.testing.assert_allclose([hit.score for hit in found], [whole[1].score, whole[6].score], atol=1e-6)

@@ -27,10 +27,13 @@ from graded.formats import table, trec
 from graded.formats.atomic import atomic_folder
 from graded.records import Direction, Query
 from graded.retrieval.distributed import place
+from graded.retrieval.rerank import rerank
 from graded.retrieval.search import Hits
 from graded.retrieval.search_corpus import Searcher
 
 BENCHMARK = Path("data/benchmark")
+#: In the place of what only the first process knows.
+NONE = Hits([], np.zeros((0, 0), np.float32))
 
 
 class Params(params.Section):
@@ -51,6 +54,8 @@ class Task(NamedTuple):
     direction: Direction
     corpus: Path
     queries: list[Query]
+    #: The only passages to rank, of each query; None where the whole corpus is searched.
+    listed: list[list[str]] | None = None
 
 
 def main() -> None:
@@ -80,10 +85,13 @@ def tasks(folder: Path) -> list[Task]:
     found = []
     for path in sorted(folder.glob("*/benchmark.json")):
         try:
-            for entry in json.loads(path.read_text(encoding="utf-8"))["directions"]:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            for entry in record["directions"]:
                 direction = Direction(entry["query_lang"], entry["doc_lang"])
-                rows = table.read_rows(path.parent / direction.name / "queries.parquet", "query_id", "text")
-                found.append(Task(path.parent.name, direction, Path(entry["corpus"]), [Query(*row) for row in rows]))
+                home = path.parent / direction.name
+                queries = [Query(*row) for row in table.read_rows(home / "queries.parquet", "query_id", "text")]
+                listed = listing(home, queries) if record.get("protocol") == "listed" else None
+                found.append(Task(path.parent.name, direction, Path(entry["corpus"]), queries, listed))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}: {type(error).__name__} {error}; 'dvc repro --force benchmark' writes it"
@@ -93,14 +101,27 @@ def tasks(folder: Path) -> list[Task]:
     return found
 
 
+def listing(home: Path, queries: Sequence[Query]) -> list[list[str]]:
+    """Return the judged passages of each query: what the re-ranking protocol lists."""
+    judged: dict[str, list[str]] = {query.query_id: [] for query in queries}
+    for query_id, doc_id in table.read_rows(home / "qrels.parquet", "query_id", "doc_id"):
+        judged[query_id].append(doc_id)
+    return list(judged.values())
+
+
 def search(searcher: Searcher, todo: Sequence[Task], label: str) -> list[Hits]:
     """Return the hits of each task; corpora and queries that tasks share are encoded once."""
     vectors = encode(searcher, todo)
-    corpora = list(dict.fromkeys(task.corpus for task in todo))
     found: dict[int, Hits] = {}
+    for index, task in enumerate(todo):
+        if task.listed is not None and searcher.place.first:
+            asked = np.stack([vectors[task.direction.query_lang, query.text] for query in task.queries])
+            found[index] = rerank(searcher.encoder, task.corpus, asked, task.listed, searcher.k)
+    whole = [(index, task) for index, task in enumerate(todo) if task.listed is None]
+    corpora = list(dict.fromkeys(task.corpus for _, task in whole))
     with Progress(label, sum(table.count_rows(corpus) for corpus in corpora), "passages") as progress:
         for corpus in corpora:
-            mine = [(index, task) for index, task in enumerate(todo) if task.corpus == corpus]
+            mine = [(index, task) for index, task in whole if task.corpus == corpus]
             keys = [(task.direction.query_lang, query.text) for _, task in mine for query in task.queries]
             places = {key: number for number, key in enumerate(dict.fromkeys(keys))}
             stacked = np.stack([vectors[key] for key in places])
@@ -108,7 +129,7 @@ def search(searcher: Searcher, todo: Sequence[Task], label: str) -> list[Hits]:
             for index, task in mine:
                 rows = [places[task.direction.query_lang, query.text] for query in task.queries]
                 found[index] = Hits([hits.ids[row] for row in rows], hits.scores[rows])
-    return [found[index] for index in range(len(todo))]
+    return [found.get(index, NONE) for index in range(len(todo))]
 
 
 def encode(searcher: Searcher, todo: Sequence[Task]) -> dict[tuple[str, str], npt.NDArray[np.float32]]:
