@@ -129,7 +129,7 @@ def test_damaged_topics_and_qrels_are_one_line(hub: Path) -> None:
     home = hub / "miracl-v1.0-xx"
     with pytest.raises(MissingError, match="splits there: dev"):
         list(miracl.queries(hub, "xx", "test-a"))
-    with pytest.raises(MissingError, match="graded fetch miracl --languages yy"):
+    with pytest.raises(MissingError, match="graded fetch miracl --part topics --languages yy"):
         list(miracl.qrels(hub, "yy", "dev"))
     (home / "topics/topics.miracl-v1.0-xx-dev.tsv").write_text("1\tyksi\n\n2 kaksi\n")
     with pytest.raises(DataError, match=r"dev\.tsv:3: 1 columns, expected 2: query_id<tab>text"):

@@ -22,6 +22,7 @@ COMMANDS = {
     "ledger": Entry("graded.cli.ledger:app", "The ledger of paid replies: status, publish, pull, ..."),
     "estimate": Entry("graded.cli.estimate:estimate", "What dvc repro would buy: requests, tokens, dollars."),
     "compare": Entry("graded.cli.compare:compare", "Is one run or revision better than another, beyond noise?"),
+    "fetch": Entry("graded.cli.fetch:fetch", "MIRACL or CLIRMatrix into a folder, resumed and verified."),
     "import": Entry("graded.cli.bring:bring", "Turn CSV, JSONL or SQuAD files into a BEIR folder."),
     "summary": Entry("graded.cli.summary:summary", "What the last run measured, used and cost."),
     "probe": Entry("graded.cli.probe:probe", "Grade hostile passages: how far an annotator can be talked up."),

@@ -46,7 +46,7 @@ def shards(folder: Path, lang: str, *, partial: bool = False) -> list[Path]:
     if missing:
         raise MissingError(
             f"{home} lacks {len(missing)} of {max(expected, 1)} shards, the first {missing[0]};"
-            f" fetch them: graded fetch miracl --languages {lang} --to {folder}"
+            f" fetch them: graded fetch miracl --part corpus --languages {lang} --to {folder}"
         )
     return [found[number] for number in sorted(found)]
 
@@ -133,6 +133,10 @@ def _file(folder: Path, lang: str, kind: str, split: str) -> Path:
     path = home / f"{stem}{split}.tsv"
     if not path.is_file():
         have = sorted(file.stem.removeprefix(stem) for file in home.glob(f"{stem}*.tsv"))
-        known = f"splits there: {', '.join(have)}" if have else f"graded fetch miracl --languages {lang} --to {folder}"
+        known = (
+            f"splits there: {', '.join(have)}"
+            if have
+            else f"fetch it: graded fetch miracl --part topics --languages {lang} --to {folder}"
+        )
         raise MissingError(f"no {path}; {known}")
     return path

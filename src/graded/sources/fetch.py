@@ -1,0 +1,169 @@
+"""Downloads that resume, are verified by hash, and appear whole or not at all.
+
+A file arrives as ``<name>.part`` and takes its name when its MD5 is the pinned one. A mirror, a URL or a folder that
+holds the same paths, can stand in for the host: the hash says whether it has the same content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from graded.errors import DataError, MissingError, ServiceError
+from graded.formats.atomic import raise_disk
+
+CHUNK = 1 << 20
+#: Seconds without a byte before a try counts as failed; tries, and the pause before the second, doubled each time.
+TIMEOUT, TRIES, PAUSE = 60.0, 5, 1.0
+
+
+class Pin(NamedTuple):
+    """A file: its path under the target folder, where it comes from, its bytes (0: not known) and MD5."""
+
+    path: str
+    url: str
+    size: int
+    md5: str
+
+
+def fetch(
+    pins: Iterable[Pin],
+    folder: Path,
+    *,
+    mirror: str | None = None,
+    workers: int = 4,
+    progress: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Bring ``pins`` into ``folder`` and return their paths; what is there already is verified and kept.
+
+    Args:
+        pins: the files.
+        folder: where ``<path>`` of each is written.
+        mirror: a URL or a folder with the same paths, instead of the pins' own URLs.
+        workers: files at a time.
+        progress: called with numbers of bytes.
+
+    Raises:
+        MissingError: the host or mirror has no such file, or asks for a token.
+        DataError: the content has another hash; it is deleted.
+        ServiceError: the host cannot be reached, after several tries; the next call goes on from there.
+    """
+
+    def one(pin: Pin) -> Path:
+        return fetch_one(pin, folder, mirror, progress or (lambda _: None))
+
+    with ThreadPoolExecutor(max_workers=workers) as threads:
+        running = [threads.submit(one, pin) for pin in pins]
+        try:
+            return [task.result() for task in running]
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def fetch_one(pin: Pin, folder: Path, mirror: str | None, progress: Callable[[int], None]) -> Path:
+    """Bring one file; as :func:`fetch`."""
+    target = folder / pin.path
+    if target.is_file() and md5(target) == pin.md5:
+        progress(target.stat().st_size)
+        return target
+    part = target.with_name(target.name + ".part")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        source = _local(pin, mirror)
+        if source is not None:
+            shutil.copyfile(source, part)
+            progress(part.stat().st_size)
+        else:
+            _download(f"{mirror.rstrip('/')}/{quote(pin.path)}" if mirror else pin.url, part, progress)
+        found = md5(part)
+        if found != pin.md5:
+            part.unlink()
+            where = source or mirror or pin.url
+            raise DataError(f"{pin.path} from {where}: MD5 {found}, pinned {pin.md5}; nothing of it was kept")
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(target)
+    except OSError as error:
+        raise_disk(target, error)
+        raise
+    return target
+
+
+def md5(path: Path) -> str:
+    """Return the MD5 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _local(pin: Pin, mirror: str | None) -> Path | None:
+    if mirror is None or urlsplit(mirror).scheme in ("http", "https"):
+        return None
+    source = Path(mirror.removeprefix("file://")) / pin.path
+    if not source.is_file():
+        raise MissingError(f"the mirror has no {source}")
+    return source
+
+
+def _download(url: str, part: Path, progress: Callable[[int], None]) -> None:
+    pause = PAUSE
+    for attempt in range(1, TRIES + 1):
+        try:
+            _continue(url, part, progress)
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # the part is as long as the file or longer: begin again
+                part.unlink(missing_ok=True)
+            elif error.code in (401, 403):
+                raise MissingError(
+                    f"{url}: HTTP {error.code}; accept its terms and set HF_TOKEN, or --mirror"
+                ) from None
+            elif error.code in (404, 410):
+                raise MissingError(f"{url}: HTTP {error.code}; name another place: --mirror URL_OR_FOLDER") from None
+            cause = f"HTTP {error.code}"
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            cause = str(getattr(error, "reason", error)) or type(error).__name__
+        else:
+            return
+        if attempt < TRIES:
+            time.sleep(pause)
+            pause *= 2
+    raise ServiceError(f"{url}: {cause}, {TRIES} times; the same command goes on from here, or name a --mirror")
+
+
+def _continue(url: str, part: Path, progress: Callable[[int], None]) -> None:
+    """Append what is missing to ``part``, or all of it where the server does not continue."""
+    have = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "graded"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    token = os.environ.get("HF_TOKEN")
+    if token and urlsplit(url).scheme == "https" and urlsplit(url).hostname == "huggingface.co":
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        continued = response.status == 206
+        if continued:
+            progress(have)
+        length = response.headers.get("Content-Length")
+        with part.open("ab" if continued else "wb") as file:
+            written = 0
+            for chunk in _chunks(response):
+                file.write(chunk)
+                written += len(chunk)
+                progress(len(chunk))
+    if length is not None and written < int(length):
+        raise ConnectionError(f"connection closed after {written:,} of {int(length):,} bytes")
+
+
+def _chunks(response: BinaryIO) -> Iterator[bytes]:
+    while chunk := response.read(CHUNK):
+        yield chunk

@@ -1,0 +1,196 @@
+"""Downloads from a real HTTP server that breaks off, lies and forgets."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from graded.errors import DataError, MissingError, ParamError, ServiceError
+from graded.sources import fetch as module
+from graded.sources import miracl
+from graded.sources.fetch import Pin, fetch
+from graded.sources.pins import clirmatrix_pins, miracl_pins, read_index
+
+CONTENT = bytes(range(256)) * 20_000
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT at every path; faults are set by a test."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[tuple[str, str | None]] = []
+        self.faults: Counter[str] = Counter()
+        self.ranges = True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, self.headers.get("Range")))
+        for fault, code in (("503", 503), ("404", 404), ("401", 401)):
+            if self.server.faults[fault]:
+                self.server.faults[fault] -= 1
+                self.send_error(code)
+                return
+        start = 0
+        if self.server.ranges and (asked := self.headers.get("Range")):
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        body = CONTENT[start:]
+        if self.server.faults["cut"]:
+            self.server.faults["cut"] -= 1
+            body = body[: len(body) // 2]
+            self.close_connection = True
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(module, "PAUSE", 0.001)
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+def pin(server: Server, path: str = "a/b.bin", md5: str | None = None) -> Pin:
+    return Pin(path, f"{server.url}/{path}", len(CONTENT), md5 or hashlib.md5(CONTENT).hexdigest())
+
+
+def test_whole_and_not_twice(server: Server, tmp_path: Path) -> None:
+    seen: list[int] = []
+    pins = [pin(server, f"{name}/b.bin") for name in "abc"]
+    for _ in range(2):
+        paths = fetch(pins, tmp_path, progress=seen.append)
+        assert [path.read_bytes() == CONTENT for path in paths] == [True] * 3
+    assert len(server.requests) == 3
+    assert sum(seen) == 6 * len(CONTENT)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_goes_on_where_the_connection_broke(server: Server, tmp_path: Path) -> None:
+    server.faults.update(cut=2)
+    fetch([pin(server)], tmp_path)
+    assert [asked for _, asked in server.requests] == [
+        None, f"bytes={len(CONTENT) // 2}-", f"bytes={len(CONTENT) * 3 // 4}-",
+    ]  # fmt: skip
+    assert (tmp_path / "a/b.bin").read_bytes() == CONTENT
+
+
+def test_goes_on_after_a_stop_and_without_ranges(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    part = tmp_path / "a/b.bin.part"
+    part.write_bytes(CONTENT[:100])
+    fetch([pin(server)], tmp_path)
+    assert server.requests == [("/a/b.bin", "bytes=100-")]
+    server.ranges = False
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/b.bin.part").write_bytes(CONTENT[:100])
+    assert fetch([pin(server, "c/b.bin")], tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_a_part_that_is_too_long_begins_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b.bin.part").write_bytes(CONTENT + b"x")
+    assert fetch([pin(server)], tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_another_content_is_not_kept(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a/b\.bin from http.*: MD5 [0-9a-f]{32}, pinned 0000"):
+        fetch([pin(server, md5="0" * 32)], tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_damaged_file_is_fetched_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b.bin").write_bytes(b"damaged")
+    assert fetch([pin(server)], tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_faults_of_the_host(server: Server, tmp_path: Path) -> None:
+    server.faults["503"] = 2
+    fetch([pin(server)], tmp_path)
+    assert len(server.requests) == 3
+    server.faults["404"] = 1
+    with pytest.raises(MissingError, match="HTTP 404; name another place: --mirror"):
+        fetch([pin(server, "x")], tmp_path)
+    server.faults["401"] = 1
+    with pytest.raises(MissingError, match=r"HTTP 401; .*HF_TOKEN"):
+        fetch([pin(server, "x")], tmp_path)
+    server.faults["503"] = 99
+    with pytest.raises(ServiceError, match="HTTP 503, 5 times; the same command goes on"):
+        fetch([pin(server, "x")], tmp_path)
+
+
+def test_nobody_answers(server: Server, tmp_path: Path) -> None:
+    one = Pin("x", "http://127.0.0.1:9/x", 0, "0")
+    with pytest.raises(ServiceError, match="refused"):
+        fetch([one], tmp_path)
+
+
+def test_mirrors(server: Server, tmp_path: Path) -> None:
+    gone = Pin("a/b c.bin", "http://127.0.0.1:9/x", 0, hashlib.md5(CONTENT).hexdigest())
+    fetch([gone], tmp_path / "one", mirror=f"{server.url}/copy/")
+    assert server.requests == [("/copy/a/b%20c.bin", None)]
+    fetch([gone], tmp_path / "two", mirror=str(tmp_path / "one"))
+    assert (tmp_path / "two/a/b c.bin").read_bytes() == CONTENT
+    with pytest.raises(MissingError, match="the mirror has no"):
+        fetch([gone], tmp_path / "three", mirror=str(tmp_path / "two/a"))
+
+
+def test_miracl_is_pinned_whole() -> None:
+    pins = miracl_pins(list(miracl.SHARDS), "dev")
+    counts = Counter(path.partition("/")[0] for path, *_ in pins)
+    assert {lang: counts[f"miracl-corpus-v1.0-{lang}"] for lang in miracl.SHARDS} == miracl.SHARDS
+    assert all(counts[f"miracl-v1.0-{lang}"] == 2 for lang in miracl.SHARDS)
+    assert all(len(pin.md5) == 32 and pin.size > 0 for pin in pins)
+    fi = miracl_pins(["fi"], "dev", "topics", revision="abc")
+    assert fi[0].url.endswith("/resolve/abc/miracl-v1.0-fi/qrels/qrels.miracl-v1.0-fi-dev.tsv")
+    with pytest.raises(ParamError, match="received 'xx'"):
+        miracl_pins(["xx"], "dev")
+    with pytest.raises(ParamError, match="did you mean 'dev'"):
+        miracl_pins(["fi"], "dec")
+
+
+def test_clirmatrix_is_read_from_its_index(tmp_path: Path) -> None:
+    entry = {"url": "http://host/x", "expected_md5": "0" * 32, "size_hint": 5}
+    index = {
+        "clirmatrix_docs": {"docs/de": entry, "docs/en": entry},
+        "clirmatrix_multi8": {"queries/de_en/dev": entry, "queries/en_de/dev": entry, "queries/de_en/test1": entry},
+    }
+    path = tmp_path / "downloads.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(index).encode()))
+    assert [pin.path for pin in read_index(path, ["de", "en"], "dev")] == [
+        "docs/de.tsv.gz", "docs/en.tsv.gz", "queries/de_en/dev.jsonl.gz", "queries/en_de/dev.jsonl.gz",
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="is not CLIRMatrix's index"):
+        read_index(path, ["de", "ru"], "dev")
+    path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="is not CLIRMatrix's index"):
+        read_index(path, ["de", "en"], "dev")
+    with pytest.raises(ParamError, match="two or more of"):
+        clirmatrix_pins(["fi", "de"], "dev", tmp_path, None)
+    with pytest.raises(ParamError, match="legal: train, dev, test1, test2"):
+        clirmatrix_pins(["en", "de"], "test", tmp_path, None)
