@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graded.errors import ParamError
+from graded.errors import MissingError, ParamError
 from graded.formats import table
 from graded.stages import balance
 from tests.workspace import write_grades, write_params
@@ -65,3 +65,9 @@ def test_off_keeps_every_graded_pair_and_never_a_refused_one(workspace: Path) ->
 def test_an_unknown_annotator_is_named(workspace: Path) -> None:
     with pytest.raises(ParamError, match="annotator"):
         run(workspace, {"fi": [1]}, annotator="zzz")
+
+
+def test_grades_that_are_not_here_name_the_command(workspace: Path) -> None:
+    write_params(workspace, languages=["fi"], annotators=["a"], annotator="a", balance={})
+    with pytest.raises(MissingError, match="no data/grade/a/fi.parquet here; 'dvc repro'"):
+        balance.main()

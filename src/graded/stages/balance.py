@@ -34,12 +34,14 @@ class Params(params.Section):
 def main() -> None:
     """Down-sample every language to the same numbers."""
     chosen, seed, languages = params.section("balance", Params), params.seed(), params.languages()
-    annotator = params.shared("annotator")
-    known(annotator, params.shared("annotators"))
+    annotator, annotators = params.shared("annotator"), params.shared("annotators")
+    known(annotator, annotators)
     with table.connect(memory_gb=chosen.memory_gb) as connection, atomic.atomic_folder(OUT) as out:
         counts = {}
         for lang in languages:
-            select = combined(GRADE, params.shared("annotators"), annotator, lang)
+            for one in annotators if annotator not in annotators else [annotator]:
+                table.count_rows(GRADE / one / f"{lang}.parquet")
+            select = combined(GRADE, annotators, annotator, lang)
             connection.execute(f'CREATE TABLE "{lang}" AS {select}')
             row = connection.execute(
                 f'SELECT count(*) FILTER (grade > 0), count(*) FILTER (grade = 0) FROM "{lang}"'
