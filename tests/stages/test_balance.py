@@ -69,5 +69,5 @@ def test_an_unknown_annotator_is_named(workspace: Path) -> None:
 
 def test_grades_that_are_not_here_name_the_command(workspace: Path) -> None:
     write_params(workspace, languages=["fi"], annotators=["a"], annotator="a", balance={})
-    with pytest.raises(MissingError, match="no data/grade/a/fi.parquet here; 'dvc repro'"):
+    with pytest.raises(MissingError, match=r"no data/grade/a/fi.parquet here; 'dvc repro'"):
         balance.main()
