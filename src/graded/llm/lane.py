@@ -18,7 +18,7 @@ from graded.llm.pace import Pace, back_off, retry_after
 if TYPE_CHECKING:
     from graded.llm.buy import Buyer
 
-#: Requests that are claimed and reserved together.
+#: Most requests that are claimed and reserved together, ahead of being sent.
 BLOCK = 64
 #: Tries of a request that surely was not billed, and of one that may have been.
 TRIES, LOST = 10, 3
@@ -63,6 +63,7 @@ class Lane:
     def __init__(self, buyer: Buyer, feed: Feed, end: Endpoint) -> None:
         self.buyer, self.feed, self.end, self.want = buyer, feed, end, feed.want
         self.pace = Pace(end.connections)
+        self.ahead = max(min(BLOCK, end.connections // 4), 1)
         self.ready: deque[Item] = deque()
         self.later: list[tuple[float, int, Item, bool]] = []
         self.tasks: set[asyncio.Task[None]] = set()
@@ -97,7 +98,7 @@ class Lane:
     def _start(self, session: aiohttp.ClientSession) -> float | None:
         """Start one request and return None, or return how long to wait at most for something to change."""
         due = self._due()
-        if len(self.ready) < BLOCK // 2 and self.fetching is None:
+        if len(self.ready) <= self.ahead // 2 and self.fetching is None:
             self._fetch()
         if not self.ready:
             return min(due, LOOK)
@@ -142,7 +143,7 @@ class Lane:
             if look:
                 self._looked = time.monotonic()
                 known = await loop.run_in_executor(thread, desk.look_again, self.feed)
-            block: Block = await loop.run_in_executor(thread, desk.block, self.feed, BLOCK)
+            block: Block = await loop.run_in_executor(thread, desk.block, self.feed, self.ahead)
             self.ready.extend(block.items)
             self.full = block.full
             if known + block.known:
