@@ -7,6 +7,7 @@ nothing to draw.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -40,6 +41,11 @@ class Figure(NamedTuple):
     legend: tuple[Key, ...] = ()
     rows: tuple[Row, ...] = ()
     columns: int = 3
+
+
+def slug(name: str) -> str:
+    """Return a name as a file name and an anchor: letters, digits, ``.``, ``_`` and ``-``, never a hidden file."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".") or "_"
 
 
 def panel_spec(panel: Panel) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from graded.analysis import figures_theme as theme
-from graded.analysis.figures import Figure, figure_spec
+from graded.analysis.figures import Figure, figure_spec, slug
 from graded.formats.atomic import atomic, write_json, write_text
 
 #: The Vega-Lite version that Altair writes for and vl-convert carries.
@@ -40,7 +40,7 @@ def save(figure: Figure, folder: Path) -> list[Path]:
 
     spec = figure_spec(figure)
     drawn = svg(spec)
-    paths = [folder / f"{figure.name}{suffix}" for suffix in (".vl.json", ".svg", ".png")]
+    paths = [folder / f"{slug(figure.name)}{suffix}" for suffix in (".vl.json", ".svg", ".png")]
     write_json(paths[0], spec)
     write_text(paths[1], drawn)
     with atomic(paths[2]) as temporary:
@@ -60,7 +60,7 @@ def inline(drawn: str, prefix: str) -> str:
     _clean(root, prefix)
     root.attrib.pop("height", None)
     if width := root.attrib.pop("width", None):
-        root.set("style", f"max-width:{float(width):g}px")
+        root.set("style", f"width:{float(width):g}px")
     root.set("aria-hidden", "true")
     root.set("focusable", "false")
     return ElementTree.tostring(root, encoding="unicode")

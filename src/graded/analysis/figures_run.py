@@ -76,7 +76,7 @@ def _gaps(gaps: list[dict[str, Any]], sort: list[str], height: int) -> Any:
     import altair as alt
 
     base = alt.Chart(alt.Data(values=gaps)).encode(
-        y=alt.Y("language:N", sort=sort, title=None, axis=alt.Axis(labels=False, ticks=False, domain=False)),
+        y=alt.Y("language:N", sort=sort, title=None, axis=alt.Axis(domain=False, ticks=False)),
         color=alt.Color("side:N", scale=theme.scale(["good", "bad", "noise"], ["good", "bad", "muted"])),
         description="about:N",
     )
@@ -129,7 +129,7 @@ def _grid(cells: list[dict[str, Any]], field: str, text: str, strength: str | No
         y=alt.Y("query:N", title="queries", sort=None).axis(domain=False, ticks=False),
         x=alt.X("passage:N", title="passages", sort=None).axis(domain=False, ticks=False, labelAngle=0, orient="top"),
     )
-    shade = alt.Scale(domain=[0, 1], range=[0.03, 0.6])
+    shade = alt.Scale(domain=[0, 1], range=[0.03, 0.48])
     colour: Any = alt.value(theme.light("heat"))
     if strength:
         sides = alt.condition("datum.difference < 0", alt.value(theme.light("bad")), alt.value(theme.light("good")))

@@ -34,7 +34,7 @@ def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
     alone = {row["query_lang"] for row in mine if row["target"] != "all"}
     mine = [row for row in mine if row["target"] != "all" or row["query_lang"] not in alone]
     taus = sorted({row["tau_target"] for row in mine})
-    if len(taus) < 2 and len({size_of(row) for row in mine}) < 2:
+    if len({size_of(row) for row in mine}) < 2:
         return None
     panels, shown = [], []
     for lang in published.in_order({row["query_lang"] for row in mine}):

@@ -6,24 +6,15 @@ relative change is that of two systems on the same queries.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from graded.analysis.statistics import Interval
 from graded.errors import DataError
 
 #: Resampled query sets; the ends of a 95% interval then vary by about 2% of its width.
 DRAWS = 2000
 #: Memory of one block of draws, in values.
 BLOCK = 4_000_000
-
-
-class Interval(NamedTuple):
-    """A value with the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def mean(values: np.ndarray, *, seed: int = 0, confidence: float = 0.95, draws: int = DRAWS) -> Interval:

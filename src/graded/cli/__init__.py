@@ -24,6 +24,8 @@ COMMANDS = {
     "compare": Entry("graded.cli.compare:compare", "Is one run or revision better than another, beyond noise?"),
     "fetch": Entry("graded.cli.fetch:fetch", "MIRACL or CLIRMatrix into a folder, resumed and verified."),
     "import": Entry("graded.cli.bring:bring", "Turn CSV, JSONL or SQuAD files into a BEIR folder."),
+    "figures": Entry("graded.cli.figures:figures", "The paper's figures and tables from a results table."),
+    "report": Entry("graded.cli.figures:report", "The page about this run, with the sweeps of a results table."),
     "summary": Entry("graded.cli.summary:summary", "What the last run measured, used and cost."),
     "probe": Entry("graded.cli.probe:probe", "Grade hostile passages: how far an annotator can be talked up."),
     "profile": Entry("graded.cli.profile:profile", "Lay a profile (paper, small, own-data) over params.yaml."),

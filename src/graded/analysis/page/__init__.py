@@ -1,0 +1,1 @@
+"""The page: one self-contained HTML file that opens offline, prints, and runs no script but its own."""
