@@ -176,10 +176,14 @@ class StandIn:
             return failure(*_FAILURES[fault])
         if fault == "json":
             return Response(200, b'{"id": "chatcmpl-1", "choices": [{"mess')
+        answered = self._completion(key, body, fault)
+        return Response(200, encoded(answered, body), self._limits(), torn=fault == "torn", hang=fault == "timeout")
+
+    def _completion(self, key: str, body: Body, fault: str | None) -> dict[str, Any]:
         answered = completion(body, self.answer(body), key, fault)
         self.counts.tokens["prompt"] += answered["usage"]["prompt_tokens"]
         self.counts.tokens["completion"] += answered["usage"]["completion_tokens"]
-        return Response(200, encoded(answered, body), self._limits(), torn=fault == "torn", hang=fault == "timeout")
+        return answered
 
     def _limits(self) -> dict[str, str]:
         if self.rate is None:
@@ -203,7 +207,7 @@ class StandIn:
             return response.status, json.loads(response.body)
         self.counts.billed[key] += 1
         self.counts.delivered[key] += 1
-        return 200, completion(body, self.answer(body), key, fault)
+        return 200, self._completion(key, body, fault)
 
     def _stored(self, request: Request, parts: list[str]) -> Response:
         """Answer for files and batches; a fault asked for by ``once`` happens after the work was done."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "figures": Entry("graded.cli.figures:figures", "The paper's figures and tables from a results table."),
     "report": Entry("graded.cli.figures:report", "The page about this run, with the sweeps of a results table."),
     "summary": Entry("graded.cli.summary:summary", "What the last run measured, used and cost."),
+    "batches": Entry("graded.cli.batches:batches", "Batches under way; takes in what has ended."),
     "probe": Entry("graded.cli.probe:probe", "Grade hostile passages: how far an annotator can be talked up."),
     "profile": Entry("graded.cli.profile:profile", "Lay a profile (paper, small, own-data) over params.yaml."),
 }

@@ -9,10 +9,11 @@ from graded import params
 from graded.console import say
 from graded.formats import table
 from graded.llm import prices
-from graded.llm.annotate import Job, cap
 from graded.llm.estimate import Line, Rough
 from graded.llm.estimate import estimate as lines
+from graded.llm.job import Job
 from graded.llm.ledger import Ledger
+from graded.llm.procure import cap
 from graded.records import passage_text
 from graded.stages import grade, query
 

@@ -14,7 +14,8 @@ from graded.console import say
 from graded.errors import ParamError, one_of
 from graded.formats.atomic import write_json
 from graded.llm import probe as hostile
-from graded.llm.annotate import OUTCOMES, Ask, Job, annotate
+from graded.llm.annotate import OUTCOMES, annotate
+from graded.llm.job import Ask, How, Job
 from graded.llm.ledger import Ledger, last_run
 from graded.llm.probe import Probe, Row
 from graded.llm.prompts import grade_messages
@@ -45,7 +46,7 @@ def probe(
             yield Ask(one.language, grade_messages(one.query, one.passage))
 
     job = Job("probe", f"grade.annotators.{name}", chosen.annotators[name], asks, characters(grade_messages("", "")))
-    (found,) = annotate(Ledger(), [job], stage.DTYPE, stage.read, chosen.reask)
+    (found,) = annotate(Ledger(), [job], stage.DTYPE, stage.read, How(reask=chosen.reask))
     readings = [_reading(*record) for record in found.tolist()]
     rows = hostile.report(asked, readings)
     say(table(name, rows, outcomes(asked, readings)))

@@ -16,9 +16,9 @@ from contextlib import suppress
 from graded.console import Progress
 from graded.errors import GradedError, ResumeError, ServiceError
 from graded.llm import prices
-from graded.llm.annotate import Want
 from graded.llm.client import Answer, endpoint
 from graded.llm.desk import Desk, Feed, Item
+from graded.llm.job import Want
 from graded.llm.lane import Bell, Lane
 from graded.llm.ledger import Ledger
 

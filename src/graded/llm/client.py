@@ -87,9 +87,9 @@ async def endpoint(model: Model, param: str) -> Endpoint:
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(look)) as http:
         try:
-            client = _client(model, param, http, openai)
+            calls = client(model, param, http_client=http)
             body = {"model": model.deployment or model.model}
-            await client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+            await calls.post("/chat/completions", cast_to=httpx2.Response, body=body)
         except openai.OpenAIError as error:
             raise ParamError(f"{param}: {' '.join(str(error).split())}") from None
     headers = {name: value for name, value in seen[0].headers.items() if name.lower() not in _OURS}
@@ -98,21 +98,24 @@ async def endpoint(model: Model, param: str) -> Endpoint:
     )
 
 
-def _client(model: Model, param: str, http: Any, openai: Any) -> Any:
-    name = model.key_env or {"azure": "AZURE_OPENAI_API_KEY", "vllm": "VLLM_API_KEY"}.get(
-        model.family, "OPENAI_API_KEY"
-    )
+def client(model: Model, param: str, *, max_retries: int = 0, http_client: Any = None) -> Any:
+    """Return the openai package's own client for ``model``; errors as :func:`endpoint`."""
+    import openai
+
+    options: dict[str, Any] = {"max_retries": max_retries, "http_client": http_client}
+    name = model.key_env or _KEYS.get(model.family, "OPENAI_API_KEY")
     secret = os.environ.get(name)
     if model.family == "azure":
-        where = {"base_url": model.base_url} if model.base_url else {}
-        return openai.AsyncAzureOpenAI(api_key=secret, http_client=http, max_retries=0, **where)
+        if model.base_url:
+            options["base_url"] = model.base_url
+        return openai.AsyncAzureOpenAI(api_key=secret, **options)
     if model.family == "vllm":
         if not model.base_url:
             raise ParamError(f"{param}.base_url: received null; a vllm model needs its server, as http://host:8000/v1")
         secret = secret or "none"
     if not secret:
         raise MissingError(f"{name} is not set; it holds the API key of {param} ({model.base_url or 'OpenAI'})")
-    return openai.AsyncOpenAI(api_key=secret, base_url=model.base_url, http_client=http, max_retries=0)
+    return openai.AsyncOpenAI(api_key=secret, base_url=model.base_url, **options)
 
 
 def body(model: Model, messages: Messages) -> bytes:

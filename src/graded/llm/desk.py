@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from graded.errors import BudgetError
-from graded.llm.annotate import Want
 from graded.llm.claims import Claims
 from graded.llm.client import Answer, body
+from graded.llm.job import Want
 from graded.llm.ledger import Ledger
 from graded.llm.prices import Price
 from graded.llm.reply import to_json
@@ -102,7 +102,7 @@ class Desk:
         for item in feed.take(count):
             if self.state.known.has(item.key):
                 found.known += 1
-            elif self.claims.take(item.key):
+            elif not self.state.pending.keys.has(item.key) and self.claims.take(item.key):
                 fresh.append(item)
             else:
                 feed.put_off.append(item)
@@ -116,6 +116,9 @@ class Desk:
                 if self.state.known.has(item.key):
                     found.known += 1
                     self.claims.drop(item.key)
+                elif self.state.pending.keys.has(item.key):
+                    self.claims.drop(item.key)
+                    feed.put_off.append(item)
                 elif item.worst <= room and not found.full:
                     room -= item.worst
                     found.items.append(item)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from graded.llm.annotate import Job, Want
+from graded.llm.job import Job, Want
 from graded.llm.ledger import Ledger
 from graded.llm.prices import Price, Prices
+from graded.llm.request import BATCH
 from graded.llm.tokens import Amount, Rates, amount
 
 
@@ -62,7 +63,7 @@ FREE = Price(input=0.0, output=0.0, source="recorded")
 
 def _line(job: Job, language: str, requests: int, new: Amount, price: Price, batch: float, *, rough: bool) -> Line:
     dollars = new.dollars(price)
-    factor = batch if job.model.family in ("openai", "azure") else 1.0
+    factor = batch if job.model.family in BATCH else 1.0
     return Line(
         job.stage, job.model.model, language, requests, requests - new.requests, new.prompt, new.completion, dollars,
         dollars * factor, rough,

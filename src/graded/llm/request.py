@@ -18,6 +18,8 @@ from graded.params import Section
 SCHEMA = 1
 
 Family = Literal["openai", "azure", "vllm", "recorded"]
+#: Families with a batch interface, with the most requests that one of its files may hold.
+BATCH: dict[Family, int] = {"openai": 50_000, "azure": 100_000}
 Messages = list[dict[str, str]]
 
 
@@ -28,6 +30,7 @@ class Model(Section):
     family: Family = Field("openai", description="openai | azure | vllm | recorded (replies from the ledger alone)")
     base_url: str | None = Field(None, description="endpoint; null: the family's own variable or default")
     deployment: str | None = Field(None, description="Azure's deployment name where it is not `model`")
+    batch_deployment: str | None = Field(None, description="Azure's deployment for batches, which is one of its own")
     key_env: str | None = Field(None, description="environment variable of the API key; null: the family's own")
     temperature: float | None = Field(0.0, ge=0, le=2, description="null: the endpoint's default")
     top_p: float | None = Field(None, gt=0, le=1, description="null: the endpoint's default")

@@ -5,60 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from graded.llm.batch_intent import Pending
+from graded.llm.keys import Keys, KeySet, pack
 from graded.llm.lines import decode, reply_key
 from graded.llm.store import Money, Store
 
-#: Bytes of a key that are compared in memory: two of 3 million keys agree in 16 bytes with probability 1e-26.
-WIDTH = 16
-KEY = np.dtype(f"S{WIDTH}")
-Keys = NDArray[np.bytes_]
-
-
-def pack(keys: Iterable[bytes]) -> Keys:
-    """Return 32-byte ``keys`` as an array of their first 16 bytes, in order."""
-    return np.frombuffer(b"".join(key[:WIDTH] for key in keys), dtype=KEY)
-
-
-class KeySet:
-    """A set of keys at 16 bytes each: a sorted array, and a Python set for what came lately."""
-
-    def __init__(self) -> None:
-        self._base: Keys = np.empty(0, dtype=KEY)
-        self._late: set[bytes] = set()
-
-    def __len__(self) -> int:
-        self._merge()
-        return len(self._base)
-
-    def add(self, key: bytes) -> None:
-        """Add a key."""
-        self._late.add(key[:WIDTH])
-        if len(self._late) >= 100_000:
-            self._merge()
-
-    def has(self, key: bytes) -> bool:
-        """Is this key here?"""
-        short = key[:WIDTH]
-        return short in self._late or bool(self.mask(np.frombuffer(short, dtype=KEY), merge=False)[0])
-
-    def mask(self, keys: Keys, *, merge: bool = True) -> NDArray[np.bool_]:
-        """Return for each of ``keys`` whether it is here."""
-        if merge:
-            self._merge()
-        if not len(self._base):
-            return np.zeros(len(keys), dtype=bool)
-        at = np.searchsorted(self._base, keys)
-        at[at == len(self._base)] = 0
-        return np.asarray(self._base[at] == keys)
-
-    def _merge(self) -> None:
-        if self._late:
-            late = np.frombuffer(b"".join(sorted(self._late)), dtype=KEY)
-            self._base = np.unique(np.concatenate([self._base, late]))
-            self._late.clear()
+__all__ = ["KeySet", "Keys", "State", "pack"]
 
 
 class State:
@@ -76,9 +28,14 @@ class State:
         self._read: dict[str, int] = {}
         self._segments: set[str] = set()
         self._own: set[str] = set()
+        self.pending = Pending(store.folder)
 
     def refresh(self) -> None:
-        """Read the new lines of live files and the new segments (in this order: a sealed file is then in one)."""
+        """Read the new lines of live files and the new segments (in this order: a sealed file is then in one).
+
+        Batches under way come before both: what has left them by then is already in a live file.
+        """
+        self.pending.refresh()
         for writer, path in self.store.writers().items():
             if writer not in self.sealed and writer not in self._own:
                 lines, self._read[writer] = self.store.read_live(path, self._read.get(writer, 0))
@@ -143,5 +100,5 @@ class State:
 
     @property
     def reserved(self) -> float:
-        """Dollars, at worst, for requests in flight, or in flight when their process died."""
-        return sum(usd for held in self.held.values() for usd in held.values())
+        """Dollars, at worst, for requests in flight (in batches too), or in flight when their process died."""
+        return self.pending.reserved + sum(usd for held in self.held.values() for usd in held.values())

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,8 @@ from graded.console import run, say
 from graded.errors import DataError, ParamError, one_of
 from graded.formats import table
 from graded.formats.atomic import atomic_folder
-from graded.llm.annotate import OK, OUTCOMES, Ask, Job, Reask, annotate
+from graded.llm.annotate import OK, OUTCOMES, annotate
+from graded.llm.job import Ask, Batch, How, Job, Mode, Reask
 from graded.llm.ledger import Ledger
 from graded.llm.prompts import grade_messages
 from graded.llm.replies import read_grade
@@ -42,7 +43,8 @@ DTYPE = [("outcome", "i1"), ("grade", "i1"), ("expected", "f8"), ("outside", "f8
 class Params(params.Section):
     """Who grades, and how."""
 
-    mode: Literal["online"] = Field("online", description="requests one by one")
+    mode: Mode = Field("online", description="online (one by one), batch (half the price, within a day) or auto")
+    batch: Batch = Batch()
     annotators: dict[str, Model] = Field(
         min_length=1, description="all that can be named in the top-level `annotators`"
     )
@@ -135,7 +137,9 @@ DTYPE_FLOATS = ("expected", "outside")
 def main() -> None:
     """Run the stage."""
     chosen, languages, annotators = params.section("grade", Params), params.languages(), params.shared("annotators")
-    found = annotate(Ledger(), jobs(chosen, annotators, languages), DTYPE, read, chosen.reask)
+    found = annotate(
+        Ledger(), jobs(chosen, annotators, languages), DTYPE, read, How(chosen.mode, chosen.reask, chosen.batch)
+    )
     with atomic_folder(OUT) as folder:
         for annotator, readings in zip(annotators, found, strict=True):
             start = 0

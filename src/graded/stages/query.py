@@ -19,7 +19,8 @@ from graded import params
 from graded.console import run, say
 from graded.formats import table
 from graded.formats.atomic import atomic_folder
-from graded.llm.annotate import OUTCOMES, Ask, Job, Reask, annotate
+from graded.llm.annotate import OUTCOMES, annotate
+from graded.llm.job import Ask, Batch, How, Job, Mode, Reask
 from graded.llm.ledger import Ledger
 from graded.llm.prompts import query_messages
 from graded.llm.replies import read_query
@@ -41,6 +42,8 @@ class Params(Model):
     styles: list[Literal["question", "keywords"]] = Field(
         default=["question", "keywords"], min_length=1, description="one query of each style a passage"
     )
+    mode: Mode = Field("online", description="online (one by one), batch (half the price, within a day) or auto")
+    batch: Batch = Batch()
     reask: Reask = Reask()
 
 
@@ -73,7 +76,8 @@ def job(chosen: Params, languages: list[str]) -> Job:
 def main() -> None:
     """Run the stage."""
     chosen, languages = params.section("query", Params), params.languages()
-    readings = iter(annotate(Ledger(), [job(chosen, languages)], DTYPE, read, chosen.reask)[0])
+    how = How(chosen.mode, chosen.reask, chosen.batch)
+    readings = iter(annotate(Ledger(), [job(chosen, languages)], DTYPE, read, how)[0])
     with atomic_folder(OUT) as folder:
         for lang in languages:
             counts: Counter[str] = Counter()

@@ -1,0 +1,106 @@
+"""What a stage buys by batch, at half the price: planned within the budget, waited for or left, asked again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from graded.console import Progress
+from graded.errors import BudgetError, ResumeError, ServiceError
+from graded.llm.batch_drive import TRIES, Driver
+from graded.llm.batch_intent import Folder
+from graded.llm.batch_plan import Planner
+from graded.llm.job import Batch, Want
+from graded.llm.keys import KeySet
+from graded.llm.ledger import Ledger
+
+
+class Batches:
+    """The batches of one run of one stage; ``wants`` are all that the stage misses. Use it as a context manager."""
+
+    def __init__(self, ledger: Ledger, wants: Sequence[Want], options: Batch) -> None:
+        self.ledger, self.options = ledger, options
+        self.driver = Driver(ledger)
+        self.keys = KeySet()
+        for want in wants:
+            self.keys.extend(want.keys[want.buy])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.driver.__exit__(kind, error, trace)
+
+    def submit(self, wants: Iterable[Want], cap: float) -> bool:
+        """Plan and submit batches of what ``wants`` are to buy; False where there was nothing to plan.
+
+        Raises:
+            BudgetError: the cap leaves no room for one request, and no batch is under way that could free some.
+            ServiceError: the endpoint refuses, or some requests came back without a reply several times.
+        """
+        driver = self.driver
+        if driver.crowded and self.mine():
+            return False
+        planner = Planner(self.ledger, cap, self.options, driver.most)
+        hopeless = {key for key, count in driver.failures.items() if count >= TRIES}
+        full, made = False, 0
+        for want in wants:
+            planned = planner.plan(want, hopeless)
+            full, made = full or planned.full, made + len(planned.folders)
+            for folder in planned.folders:
+                driver.advance(folder)
+        if not made and not self.mine():
+            self._stuck(cap, full, len(hopeless))
+        return bool(made)
+
+    def _stuck(self, cap: float, full: bool, hopeless: int) -> None:
+        """Raise for requests that are missing, with no batch under way and none to be made."""
+        state = self.ledger.state
+        if full:
+            raise BudgetError(
+                f"the cap of ${cap:,.2f} is reached: ${state.paid:,.2f} paid, ${state.lost:,.2f} possibly paid, "
+                f"${state.reserved:,.2f} reserved; raise GRADED_BUDGET_USD to go on"
+            )
+        if hopeless:
+            kinds = ", ".join(f"{why}: {count:,}" for why, count in self.driver.reasons.most_common(5))
+            raise ServiceError(
+                f"{hopeless:,} replies could not be had by batch in {TRIES} tries ({kinds}); "
+                "the others are in the ledger, and the same command goes on"
+            )
+
+    def mine(self) -> list[Folder]:
+        """Return the batches under way that hold a request of this stage."""
+        self.ledger.state.refresh()
+        pending = self.ledger.state.pending
+        return [Folder(pending.path / name) for name in pending.touching(self.keys)]
+
+    def collect(self) -> None:
+        """Take every batch of this stage one step further: submit what was left, take in what has ended."""
+        for folder in self.mine():
+            self.driver.advance(folder)
+        self.ledger.state.refresh()
+
+    def wait(self) -> None:
+        """Return once a batch has ended and is taken in.
+
+        Raises:
+            ResumeError: ``wait`` is false, or a batch was cancelled by hand.
+        """
+        folders = self.mine()
+        intents = [intent for folder in folders if (intent := folder.read()) is not None]
+        total = sum(intent.requests for intent in intents)
+        if not self.options.wait and intents:
+            raise ResumeError(
+                f"{total:,} requests are submitted in {len(intents)} batches (at most "
+                f"${sum(intent.usd for intent in intents):,.2f}); run the same command again to take the replies in"
+            )
+        with Progress(f"{len(intents)} batches", total, "replies", every=max(10.0, self.options.poll)) as progress:
+            while len(self.mine()) == len(folders) and folders:
+                time.sleep(self.options.poll)
+                seen = [self.driver.advance(folder) for folder in folders]
+                done = sum(one.replies for one in seen if one is not None)
+                progress.update(max(done - progress.done, 0), f"${self.ledger.state.paid:,.2f} paid")

@@ -1,0 +1,161 @@
+"""Batches that are under way, as folders of the ledger: written before anything is sent, gone when all is taken in.
+
+    .ledger/batches/<name>/intent.json      what was asked for, of whom, for how much at most, and how far it has come
+    .ledger/batches/<name>/requests.jsonl   one [key, language, characters, dollars at most] a request
+    .ledger/batches/<name>/input.jsonl      the file to upload; removed once the batch exists
+
+A folder appears whole, by one rename. Its requests are nobody else's to buy, and its dollars are reserved, for as
+long as it is there, whatever becomes of the process that made it; whoever holds the lock on it takes it a step further.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from graded.formats.atomic import write_json
+from graded.llm.keys import Keys, KeySet, pack
+
+#: planned - nothing was sent; creating - the batch may exist; submitted - it exists
+Step = Literal["planned", "creating", "submitted"]
+
+
+class Intent(BaseModel):
+    """One batch to be, or that is.
+
+    ``model`` is the annotator as in params.yaml (no secret is in it), ``sha256`` that of the input file, ``created``
+    the milliseconds since 1970.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    stage: str
+    param: str
+    model: dict[str, Any]
+    requests: int
+    usd: float
+    sha256: str
+    created: int
+    step: Step = "planned"
+    file_id: str | None = None
+    batch_id: str | None = None
+
+
+class Request(NamedTuple):
+    """One request of a batch; ``usd`` is the most it can cost."""
+
+    key: bytes
+    language: str
+    size: int
+    usd: float
+
+
+class Folder:
+    """One intent's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.input = path / "input.jsonl"
+        self._requests = path / "requests.jsonl"
+
+    def read(self) -> Intent | None:
+        """Return the intent; None where it has ended."""
+        try:
+            return Intent.model_validate_json((self.path / "intent.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def write(self, intent: Intent) -> None:
+        """Make ``intent`` durable."""
+        write_json(self.path / "intent.json", intent.model_dump())
+
+    def requests(self) -> list[Request]:
+        """Return the requests; none where the batch has ended."""
+        try:
+            lines = self._requests.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [Request(bytes.fromhex(key), *rest) for key, *rest in map(json.loads, lines)]
+
+    def write_requests(self, requests: list[Request]) -> None:
+        """Write what :meth:`requests` reads."""
+        rows = ([one.key.hex(), one.language, one.size, one.usd] for one in requests)
+        self._requests.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Hold this batch; False where another process does, or where it has ended."""
+        try:
+            file = (self.path / "lock").open("wb")
+        except FileNotFoundError:
+            yield False
+            return
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield (self.path / "intent.json").exists()
+
+    def end(self) -> None:
+        """Remove the folder, at once: its dollars and keys are free again."""
+        gone = self.path.with_name(f".{self.path.name}.tmp")
+        self.path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+class Pending:
+    """The batches of one clone that are under way: their requests and their dollars."""
+
+    def __init__(self, ledger: Path) -> None:
+        self.path = ledger / "batches"
+        self.keys = KeySet()
+        self._held: dict[str, tuple[float, Keys]] = {}
+
+    @property
+    def reserved(self) -> float:
+        """Dollars, at worst."""
+        return sum(usd for usd, _ in self._held.values())
+
+    def touching(self, keys: KeySet) -> list[str]:
+        """Return the names of the batches that hold one of ``keys``."""
+        return [name for name, (_, held) in self._held.items() if keys.mask(held).any()]
+
+    def folders(self) -> list[Folder]:
+        """Return all batches under way."""
+        return [Folder(self.path / name) for name in self._held]
+
+    def end_answered(self, known: KeySet) -> None:
+        """Let go of batches whose requests are all in the ledger: a process died between the last two steps."""
+        for name, (_, keys) in list(self._held.items()):
+            if known.mask(keys).all():
+                with Folder(self.path / name).lock() as held:
+                    if held:
+                        Folder(self.path / name).end()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See what other processes have begun and ended."""
+        names = sorted(path.parent.name for path in self.path.glob("[!.]*/intent.json"))
+        if names == list(self._held):
+            return
+        held = {}
+        for name in names:
+            intent = Folder(self.path / name).read()
+            if name in self._held:
+                held[name] = self._held[name]
+            elif intent is not None:
+                held[name] = (intent.usd, pack(one.key for one in Folder(self.path / name).requests()))
+        self._held = held
+        self.keys = KeySet()
+        for _, keys in held.values():
+            self.keys.extend(keys)

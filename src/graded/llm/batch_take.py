@@ -1,0 +1,92 @@
+"""What an ended batch brings: its output and error files read into the ledger, line by line, in any order."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from graded.llm import prices
+from graded.llm.batch_api import Line, lines
+from graded.llm.batch_intent import Intent, Request
+from graded.llm.batch_plan import custom_id
+from graded.llm.client import Answer, read
+from graded.llm.ledger import Ledger
+from graded.llm.reply import to_json
+from graded.llm.request import Model
+from graded.llm.writer import Writer, now
+
+#: Records written and synced together.
+GROUP = 1000
+
+
+class Intake:
+    """Takes in one batch; ``left`` are the requests that no line has spoken of yet."""
+
+    def __init__(self, ledger: Ledger, intent: Intent, requests: Iterable[Request]) -> None:
+        self.ledger, self.intent = ledger, intent
+        self.table = prices.load()
+        self.left = {custom_id(one.key): one for one in requests}
+        self.replies = 0
+        #: Requests that were run and have no reply: the key, and whether asking again is in vain.
+        self.failed: list[tuple[bytes, bool]] = []
+        self.reasons: Counter[str] = Counter()
+
+    def read(self, path: Path, writer: Writer) -> None:
+        """Write the replies of one file to the ledger; a request that comes twice counts once."""
+        group: list[dict[str, Any]] = []
+        for line in lines(path):
+            request = self.left.pop(line.custom_id, None)
+            record = self._record(line, request) if request is not None else None
+            if request is None or record is None:
+                continue
+            self.replies += record["kind"] == "reply"
+            if not self.ledger.state.known.has(request.key):
+                group.append(record)
+            if len(group) >= GROUP:
+                self._write(group, writer)
+                group = []
+        self._write(group, writer)
+
+    def lose(self, writer: Writer) -> None:
+        """Count what is left as possibly paid: the batch says that it ran them, and no line speaks of them."""
+        why = "no line in the batch's files"
+        records = [_fields(one, self.intent, "lost", one.usd, why=why) for one in self.left.values()]
+        self._write([one for one in records if not self.ledger.state.known.has(bytes.fromhex(one["key"]))], writer)
+        self.failed += [(one.key, False) for one in self.left.values()]
+        self.reasons[why] += len(self.left)
+
+    def _record(self, line: Line, request: Request) -> dict[str, Any] | None:
+        """Return the ledger's record of one line; None where the request was not run or not billed."""
+        if line.status is None:
+            return None  # the batch ended before it
+        answer = read(line.status, json.dumps(line.body).encode(), {})
+        if answer.reply is not None:
+            usd = self._dollars(answer, request)
+            return _fields(request, self.intent, "reply", usd, reply=to_json(answer.reply))
+        self.failed.append((request.key, answer.kind == "fatal"))
+        self.reasons[f"{answer.why} {answer.text}".strip()] += 1
+        return _fields(request, self.intent, "lost", request.usd, why=answer.why) if answer.kind == "lost" else None
+
+    def _dollars(self, answer: Answer, request: Request) -> float:
+        usage = answer.reply.usage if answer.reply else None
+        if usage is None:
+            return 0.0 if answer.free_of_charge else request.usd
+        price = self.table.of(Model.model_validate(self.intent.model))
+        return round(price.dollars(usage) * self.table.batch, 9)
+
+    def _write(self, records: list[dict[str, Any]], writer: Writer) -> None:
+        if records:
+            writer.write(records)
+            writer.sync()
+
+
+def _fields(request: Request, intent: Intent, kind: str, usd: float, **more: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {"key": request.key.hex(), "kind": kind}
+    if kind == "reply":
+        fields["at"] = now()
+    fields |= {"usd": usd, "stage": intent.stage, "lang": request.language, "family": intent.model["family"]}
+    fields |= {"model": intent.model["model"], "batch": intent.batch_id}
+    return fields | ({"in": request.size} if kind == "reply" else {}) | more

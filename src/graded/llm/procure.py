@@ -1,0 +1,123 @@
+"""From missing replies to none: what may be bought, and whether one by one or by batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from graded.errors import BudgetError, MissingError, ParamError
+from graded.llm import prices
+from graded.llm.job import How, Want
+from graded.llm.keys import KeySet
+from graded.llm.ledger import Ledger
+from graded.llm.tokens import Rates
+
+
+def cap() -> float:
+    """Return GRADED_BUDGET_USD, 0 where it is not set.
+
+    Raises:
+        ParamError: it is no number from 0 up.
+    """
+    text = os.environ.get("GRADED_BUDGET_USD", "").strip()
+    try:
+        value = float(text or 0)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ParamError(f"GRADED_BUDGET_USD: received {text!r}; expected dollars as a number, such as 500 or 12.50")
+    return value
+
+
+def ensure(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
+    """Return once no reply is missing: at once, or after buying what the budget allows.
+
+    Raises:
+        MissingError: replies are missing, and the shared ledger is not pulled or the annotator has no endpoint.
+        BudgetError: replies are missing and may not be bought.
+    """
+    ledger.state.pending.end_answered(ledger.state.known)
+    missing = [want for want in wants if want.buy.any()]
+    if missing:
+        ledger.store.check_snapshot()
+        check_recorded(missing)
+        procure(ledger, missing, how)
+
+
+def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
+    """Buy what is missing, one by one or by batch, and take in batches of an earlier run, until nothing is."""
+    if how.mode == "online" and not ledger.state.pending.folders():
+        allow(ledger, missing)
+        online(ledger, missing)
+        return
+    from graded.llm.batch import Batches
+
+    with Batches(ledger, missing, how.batch) as batches:
+        while True:
+            batches.collect()
+            missing = _without(missing, ledger.state.known)
+            if not missing:
+                return
+            fresh = _without(missing, ledger.state.pending.keys)
+            if fresh:
+                allow(ledger, fresh)
+            by_batch = [want for want in fresh if how.batched(want)]
+            one_by_one = [want for want in fresh if not how.batched(want)]
+            submitted = bool(by_batch) and batches.submit(by_batch, cap())
+            if one_by_one:
+                online(ledger, one_by_one)
+            elif not submitted:
+                batches.wait()
+
+
+def online(ledger: Ledger, wants: Sequence[Want]) -> None:
+    """Buy ``wants`` one by one; errors as :func:`graded.llm.buy.buy`."""
+    from graded.llm.buy import buy
+
+    buy(ledger, wants, cap())
+
+
+def _without(wants: Sequence[Want], keys: KeySet) -> list[Want]:
+    """Return ``wants`` without what ``keys`` holds; a want with nothing left to buy is dropped."""
+    fewer = [replace(want, buy=want.buy & ~keys.mask(want.keys)) for want in wants]
+    return [want for want in fewer if want.buy.any()]
+
+
+def check_recorded(wants: Sequence[Want]) -> None:
+    """Raise a MissingError where replies of an annotator without an endpoint are missing."""
+    for want in wants:
+        if want.job.model.family == "recorded":
+            raise MissingError(
+                f"{int(want.buy.sum()):,} replies of {want.job.model.model} ({want.job.param}) are not in the ledger, "
+                "and it is recorded only: nobody can be asked; 'dvc pull data/ledger.dvc' brings recorded replies, "
+                f"{want.job.param}.family and .base_url in params.yaml name an endpoint"
+            )
+
+
+def allow(ledger: Ledger, wants: Sequence[Want]) -> None:
+    """Return where ``wants`` may be bought.
+
+    Raises:
+        BudgetError: there is no budget; says how many replies are missing and about what they cost.
+        ParamError: a model has no price.
+    """
+    table = prices.load()
+    rates = Rates(ledger)
+    count, dollars = 0, 0.0
+    for want in wants:
+        price = table.of(want.job.model)
+        count += int(want.buy.sum())
+        dollars += sum(one.dollars(price) for one in want.amounts(rates, want.buy).values())
+    damage = ledger.store.damage()
+    if damage:
+        raise BudgetError(
+            f"{count:,} replies are missing while {len(damage)} files of the ledger are damaged ({damage[0]}); "
+            "restore them (dvc checkout --force data/ledger.dvc) or delete them to buy anew; see: graded ledger verify"
+        )
+    if cap() <= 0:
+        raise BudgetError(
+            f"{count:,} replies are missing and would cost about ${dollars:,.2f}; "
+            "get the team's: dvc pull data/ledger.dvc; or allow buying: "
+            f"GRADED_BUDGET_USD={max(ledger.state.paid + ledger.state.lost + 1.25 * dollars, 0.01):.2f} dvc repro"
+        )
