@@ -75,7 +75,8 @@ def side_ours(url: str, pairs: int, folder: Path) -> float:
     """This engine, ledger and all."""
     import numpy as np
 
-    from graded.llm.annotate import Ask, Job, Reask, annotate
+    from graded.llm.annotate import annotate
+    from graded.llm.job import Ask, How, Job
     from graded.llm.ledger import Ledger
     from graded.llm.request import Model
     from graded.stages.grade import DTYPE, read
@@ -83,7 +84,7 @@ def side_ours(url: str, pairs: int, folder: Path) -> float:
     model = Model(model=MODEL, base_url=url, max_tokens=8, top_logprobs=5, in_flight=IN_FLIGHT)
     job = Job("grade", "bench", model, lambda: (Ask("en", messages(number)) for number in range(pairs)))
     start = time.perf_counter()
-    (found,) = annotate(Ledger(folder), [job], DTYPE, read, Reask())
+    (found,) = annotate(Ledger(folder), [job], DTYPE, read, How())
     spent = time.perf_counter() - start
     assert np.all(found["outcome"] == 0)
     return spent
@@ -92,8 +93,8 @@ def side_ours(url: str, pairs: int, folder: Path) -> float:
 def side_bare(url: str, pairs: int, folder: Path) -> float:
     """The same engine with a desk that claims, reserves and writes nothing: what is left is the ledger's cost."""
     from graded.llm import desk
-    from graded.llm.annotate import Ask, Job, Want
     from graded.llm.buy import buy
+    from graded.llm.job import Ask, Job, Want
     from graded.llm.ledger import Ledger
     from graded.llm.request import Model
 
