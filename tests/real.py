@@ -9,7 +9,6 @@ for money.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from graded.cli.profile import overlay
 from graded.llm.prompts import neutral
 from graded.records import passage_text
 from graded.sources import beir
+from tests import clones
 from tests.standin import StandIn, pair_of
 from tests.standin.chat import Answer, Body
 
@@ -59,14 +59,6 @@ def judgements(folders: list[Path]) -> Answer:
     return reply
 
 
-def clone(folder: Path, shared: Path) -> Path:
-    """Clone this repository's working state into ``folder`` with the real texts beside it; return the clone."""
-    target = folder / "graded"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
-    (folder / "shared").symlink_to(shared.parent if shared.name == "data" else shared)
-    return target
-
-
 def configure(target: Path, **values: object) -> dict[str, object]:
     """Lay profiles/real-texts.yaml and ``values`` over the clone's params.yaml; return all of it."""
     params = target / "params.yaml"
@@ -75,18 +67,21 @@ def configure(target: Path, **values: object) -> dict[str, object]:
     )
     text = overlay(text, yaml.safe_dump(values)) if values else text
     params.write_text(text, encoding="utf-8")
+    free = {"input": 0, "cached": 0, "output": 0, "source": "own server"}
+    prices = {"models": {"vllm": {"questions": free, "judgements": free}}}
+    (target.parent / "prices.yaml").write_text(yaml.safe_dump(prices), encoding="utf-8")
     return dict(yaml.safe_load(text))
 
 
 def run(target: Path, command: list[str], base_url: str) -> None:
     """Run one command in the clone with the stand-in as the API."""
-    environment = os.environ | {
-        "PYTHONPATH": str(target / "src"),
-        "OPENAI_BASE_URL": base_url,
-        "OPENAI_API_KEY": "stand-in",
-        "GRADED_BUDGET_USD": "1",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
+    environment = clones.environment(
+        target,
+        OPENAI_BASE_URL=base_url,
+        OPENAI_API_KEY="stand-in",
+        GRADED_BUDGET_USD="1",
+        GRADED_PRICES=str(target.parent / "prices.yaml"),
+    )
     subprocess.run(command, cwd=target, env=environment, check=True)
 
 
@@ -103,7 +98,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        target = clone(folder, REAL)
+        target = clones.clone(folder / "graded")
+        (folder / "shared").symlink_to(REAL.parent)
         values: dict[str, object] = {"tau": options.tau}
         if options.languages:
             values["languages"] = options.languages
@@ -112,6 +108,7 @@ def main() -> None:
         folders = configure(target, **values)["corpus"]["folder"]  # type: ignore[index]
         started = time.monotonic()
         with StandIn(judgements([REAL / name for name in folders.values()])) as server:
+            run(target, ["dvc", "pull", "--quiet", "--remote", "sample", "data/ledger.dvc"], server.base_url)
             run(target, ["dvc", "repro", "--quiet"], server.base_url)
             run(target, [sys.executable, "-c", "from graded.cli import main; main()", "summary"], server.base_url)
         print(f"{time.monotonic() - started:.0f} s, {sum(server.counts.requests.values()):,} requests to the stand-in")

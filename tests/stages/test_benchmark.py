@@ -64,7 +64,7 @@ def test_bad_settings_are_one_line_and_leave_nothing(workspace: Path) -> None:
     with pytest.raises(ParamError, match="letters, digits"):
         benchmark.main()
     chosen(workspace, folder={"en": "en"})
-    with pytest.raises(ParamError, match="none of the run's languages"):
+    with pytest.raises(ParamError, match="none of the sets has a folder"):
         benchmark.main()
     chosen(workspace, splitt="test")
     with pytest.raises(ParamError, match=r"no stage reads benchmark\.sets\.small\.splitt"):
@@ -121,3 +121,13 @@ def test_a_pool_holds_what_is_judged_and_the_first_hits(workspace: Path) -> None
     trec.write_run(workspace / "texts/pool/fi-fi.trec", [trec.Hit("q1", "elsewhere", 1, 1.0)], "base")
     with pytest.raises(DataError, match="1 passages of the runs are not in"):
         benchmark.main()
+
+
+def test_a_set_without_the_runs_languages_is_left_out_and_said(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = {"small": {}, "english": {"folder": {"en": "en"}}}
+    write_params(workspace, benchmark={"path": "texts", "sets": sets})
+    benchmark.main()
+    assert "benchmark english: none of the run's languages; left out" in capsys.readouterr().out
+    assert [path.name for path in Path("data/benchmark").iterdir()] == ["small"]

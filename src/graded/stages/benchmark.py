@@ -83,12 +83,18 @@ class Params(params.Section):
 
 def main() -> None:
     """Write all sets, or none."""
-    chosen = params.section("benchmark", Params)
+    chosen, languages = params.section("benchmark", Params), params.languages()
+    readers = {name: one.reader(chosen.path, languages) for name, one in chosen.sets.items()}
+    if not any(reader.directions() for reader in readers.values()):
+        raise ParamError("benchmark.sets: none of the sets has a folder for one of the run's languages")
     with atomic.atomic_folder(OUT) as out:
         for name, one in chosen.sets.items():
             if not name.replace("-", "").replace("_", "").isalnum():
                 raise ParamError(f"benchmark.sets: received {name!r}; a name has letters, digits, '-' and '_' only")
-            record = write_set(out, name, one, one.reader(chosen.path, params.languages()))
+            if not readers[name].directions():
+                say(f"benchmark {name}: none of the run's languages; left out")
+                continue
+            record = write_set(out, name, one, readers[name])
             if chosen.pool != "full" and one.pool_runs is not None:
                 write_pooled(out, name, record, chosen.path / one.pool_runs, chosen.pool_top)
                 if chosen.pool == "candidates":
@@ -101,10 +107,6 @@ def write_set(out: Path, name: str, one: Set, reader: Reader) -> dict[str, Any]:
     Queries without a relevant judged passage in a direction are left out of it and counted.
     """
     directions = reader.directions()
-    if not directions:
-        raise ParamError(
-            f"benchmark.sets.{name}: none of the run's languages has a folder; see benchmark.sets.*.folder"
-        )
     own = (one.corpus or CORPORA[one.source]) == "own"
     corpora = {direction.doc_lang: CORPUS / f"{direction.doc_lang}.parquet" for direction in directions}
     if own:
