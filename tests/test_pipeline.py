@@ -1,0 +1,118 @@
+"""The pipeline as a user runs it: a clone of this repository, DVC, the shipped sample, and no network at all.
+
+Two languages and a few training steps, so that it fits the default run; `make test-all` runs the sample whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graded.cli.profile import overlay
+from tests import clones
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+TAIL = ["pair", "train", "retrieve@tuned", "evaluate", "report"]
+SMALL = {"languages": ["fi", "en"], "pair": {"size": 120}, "train": {"epochs": 1}}
+
+
+def ran(output: str) -> list[str]:
+    """Return the stages that DVC says it ran, in order."""
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the reduced sample has been run, without network where that can be cut."""
+    target = clones.clone(tmp_path_factory.mktemp("pipeline") / "graded")
+    params = target / "params.yaml"
+    params.write_text(overlay(params.read_text(encoding="utf-8"), yaml.safe_dump(SMALL)), encoding="utf-8")
+    clones.commit(target, "small")
+    for command in (["dvc", "pull", "data/ledger.dvc"], ["dvc", "repro"]):
+        done = clones.run(target, *command, prefix=clones.offline())
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    clones.commit(target, "ran")
+    return target
+
+
+def test_metrics_are_there_for_every_language_and_direction(project: Path) -> None:
+    record = json.loads((project / "metrics/evaluate.json").read_text(encoding="utf-8"))["sample"]
+    assert set(record) == {"fi", "en", "fi-en", "en-fi"}
+    for one in record.values():
+        assert 0 <= one["nDCG@10"] <= 1
+        assert 0 <= one["base"]["nDCG@10"] <= 1
+    agree = json.loads((project / "metrics/agree.json").read_text(encoding="utf-8"))
+    assert {"fi", "en"} <= set(agree)
+
+
+def test_the_summary_fits_a_terminal_and_says_what_it_cost(project: Path) -> None:
+    done = clones.run(project, "python", "-c", "from graded.cli import main; main()", "summary")
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    for word in ("nDCG@10", "MRR@10", "recall@100", "tau", "0.00"):
+        assert word in done.stdout
+
+
+def test_status_is_clean_and_a_second_run_does_nothing(project: Path) -> None:
+    assert "up to date" in clones.run(project, "dvc", "status").stdout
+    assert ran(clones.run(project, "dvc", "repro").stdout) == []
+    assert clones.run(project, "dvc", "repro", "--allow-missing", "--dry").stdout.count("Running stage") == 0
+
+
+def test_tau_runs_the_tail_alone_and_metrics_diff_shows_each_language(project: Path) -> None:
+    done = clones.run(project, "dvc", "exp", "run", "--name", "strict", "-S", "tau=3")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert ran(done.stdout) == TAIL
+    diff = json.loads(clones.run(project, "dvc", "metrics", "diff", "--json").stdout)
+    changed = diff.get("metrics/evaluate.json", {})
+    assert any(key.startswith("sample.fi.nDCG@10") for key in changed), diff
+    shown = clones.run(project, "dvc", "params", "diff", "--json").stdout
+    assert json.loads(shown) == {"params.yaml": {"tau": {"old": 2, "new": 3}}}
+    clones.git(project, "checkout", "--quiet", "--", "params.yaml", "dvc.lock", "metrics")
+    assert clones.run(project, "dvc", "checkout", "--quiet", "--force").returncode == 0
+
+
+def test_tau_per_language_and_fewer_languages(project: Path) -> None:
+    done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "mixed", "-S", "tau={default: 3, fi: 2}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert ran(done.stdout) == TAIL
+    done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "one", "-S", "languages=[en]")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    shown = clones.git(project, "show", "one:metrics/evaluate.json")
+    assert set(json.loads(shown)["sample"]) == {"en"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("tau=5", "tau: received 5"),
+        ("pair.target=fr", "pair.target: received 'fr'"),
+        ("train.epochs=-1", "train.epochs: received -1"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_changes_no_result(project: Path, change: str, says: str) -> None:
+    before = (project / "metrics/evaluate.json").read_bytes()
+    done = clones.run(project, "dvc", "exp", "run", "-S", change)
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (project / "metrics/evaluate.json").read_bytes() == before
+    clones.git(project, "checkout", "--quiet", "--", "params.yaml", "dvc.lock")
+
+
+def test_a_missing_reply_without_a_budget_names_the_two_ways_on(project: Path) -> None:
+    prompt = project / "prompts/grade.txt"
+    text = prompt.read_text(encoding="utf-8")
+    prompt.write_text(text.replace("[system]\n", "[system]\nBe brief. "), encoding="utf-8")
+    done = clones.run(project, "dvc", "repro", "grade")
+    prompt.write_text(text, encoding="utf-8")
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("graded: ")]
+    assert len(said) == 1
+    assert "dvc pull data/ledger.dvc" in said[0]
+    assert clones.run(project, "dvc", "checkout", "--quiet").returncode == 0
