@@ -211,6 +211,22 @@ def test_an_own_server_is_asked_for_nothing(folder: Path) -> None:
     assert spent(folder).paid == 0.0
 
 
+def test_at_the_cap_an_own_server_still_finishes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADED_BUDGET_USD", "0.02")
+    with StandIn() as paid, StandIn() as own:
+        buying.make(folder, paid, pairs=100)
+        judges = {
+            "a": buying.judge(paid),
+            "b": {"model": "google/gemma-3-27b-it", "family": "vllm", "base_url": own.base_url},
+        }
+        queries = work.RECORDED["query"]
+        write_params(folder, languages=["fi"], annotators=["a", "b"], query=queries, grade={"annotators": judges})
+        with pytest.raises(BudgetError, match="cap of"):
+            grade.main()
+        assert own.counts.billed.total() == 100
+        assert 0 < buying.dollars(paid) <= 0.02
+
+
 def lost(folder: Path) -> list[dict[str, str]]:
     return [fields for fields in map(decode, Ledger(folder).lines()) if fields["kind"] == "lost"]
 

@@ -39,7 +39,9 @@ class Buyer:
         self.failures: Counter[str] = Counter()
         self.given_up: Counter[str] = Counter()
         self.in_a_row = 0
+        self.lanes: list[Lane] = []
         self.stopped: GradedError | None = None
+        self.over: GradedError | None = None
         self.error: BaseException | None = None
         self._sink: list[tuple[Lane, Item, Answer, float]] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -144,17 +146,18 @@ async def _buy(ledger: Ledger, feeds: list[Feed], cap: float) -> None:
     total = sum(feed.total for feed in feeds)
     buyer = Buyer(desk, total, feeds[0].want.job.stage)
     try:
-        lanes = [Lane(buyer, feed, end) for feed, end in zip(feeds, ends, strict=True)]
+        buyer.lanes = [Lane(buyer, feed, end) for feed, end in zip(feeds, ends, strict=True)]
         with buyer.progress, _signals(buyer):
-            await asyncio.gather(*(lane.run() for lane in lanes))
+            await asyncio.gather(*(lane.run() for lane in buyer.lanes))
             await buyer.drain()
     finally:
         buyer.thread.shutdown()
         desk.close()
     if buyer.error is not None:
         raise buyer.error
-    if buyer.stopped is not None:
-        raise buyer.stopped
+    for stopped in (buyer.stopped, buyer.over):
+        if stopped is not None:
+            raise stopped
     if buyer.given_up:
         kinds = ", ".join(f"{why}: {count:,}" for why, count in buyer.given_up.most_common())
         raise ServiceError(

@@ -132,7 +132,7 @@ async def ask(session: aiohttp.ClientSession, url: str, data: bytes) -> Answer:
     try:
         async with session.post(url, data=data) as response:
             return read(response.status, await response.read(), response.headers)
-    except aiohttp.ClientConnectorError as error:
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         return Answer("free", "no connection", text=str(error))
     except TimeoutError:
         return Answer("lost", "time-out", text="no reply in time")

@@ -23,6 +23,9 @@ from graded.llm.reply import to_json
 from graded.llm.request import characters, key
 from graded.llm.writer import Writer, now
 
+#: Files of ended writers that are made one segment when the next buyer starts.
+MANY = 16
+
 
 @dataclass(slots=True)
 class Item:
@@ -88,6 +91,10 @@ class Desk:
         self.ledger, self.cap = ledger, cap
         self.state = ledger.state
         self.claims = Claims(ledger.store)
+        with ledger.store.lock():
+            left = ledger.store.dead()
+            if len(left) >= MANY:
+                ledger.store.seal(left)
         self.writer = Writer(ledger.store)
 
     @property

@@ -68,14 +68,14 @@ class Lane:
         self.later: list[tuple[float, int, Item, bool]] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.fetching: asyncio.Task[None] | None = None
-        self.full = False
+        self.full = self.over = False
         self._number = 0
         self._looked = 0.0
 
     async def run(self) -> None:
         """Send until nothing is left or the buyer stops; then take in what is in flight."""
         async with self.end.session() as session:
-            while not self.buyer.stopping and not self._done():
+            while not (self.buyer.stopping or self.over or self._done()):
                 wait = self._start(session)
                 if wait is not None:
                     await self.buyer.bell.wait(wait)
@@ -87,13 +87,19 @@ class Lane:
 
     def settled(self, item: Item, answer: Answer) -> None:
         """Note that the end of ``item`` is durable: there may be room under the cap again, or a lost one to redo."""
-        self.full = False
+        for lane in self.buyer.lanes:
+            lane.full = False
         if answer.kind == "lost" and item.lost <= LOST:
             self._again(item, answer, held=False)
 
+    @property
+    def idle(self) -> bool:
+        """Is nothing on its way?"""
+        return not (self.ready or self.later or self.tasks or self.fetching)
+
     def _done(self) -> bool:
-        idle = not (self.ready or self.later or self.tasks or self.fetching or self.buyer.unsettled)
-        return idle and self.feed.ended and not self.feed.waiting and not self.feed.put_off
+        left = not self.feed.ended or self.feed.waiting or self.feed.put_off
+        return self.idle and not self.buyer.unsettled and not left
 
     def _start(self, session: aiohttp.ClientSession) -> float | None:
         """Start one request and return None, or return how long to wait at most for something to change."""
@@ -131,8 +137,10 @@ class Lane:
     def _fetch(self) -> None:
         more = self.feed.waiting or not self.feed.ended
         look = self.feed.put_off and time.monotonic() - self._looked > LOOK
-        if self.full and not (self.tasks or self.later or self.ready or self.buyer.unsettled):
-            self.buyer.stop(self.buyer.desk.cap_reached(self.feed.total - self.buyer.progress.done))
+        if self.full and not self.buyer.unsettled and all(lane.idle for lane in self.buyer.lanes):
+            self.over = True
+            self.buyer.over = self.buyer.desk.cap_reached(self.buyer.progress.total - self.buyer.progress.done)
+            self.buyer.bell.ring()
         elif look or (more and not self.full):
             self.fetching = asyncio.get_running_loop().create_task(self._visit(bool(look)))
 
