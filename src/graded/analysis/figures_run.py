@@ -47,11 +47,13 @@ def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None
     base = alt.Chart(alt.Data(values=points)).encode(
         y=alt.Y("language:N", sort=sort, title=None, axis=alt.Axis(domain=False, ticks=False)), description="about:N"
     )
-    x = alt.X("value:Q", title=metric, scale=alt.Scale(zero=False, padding=10))
+    x = alt.X("value:Q", title=metric, scale=alt.Scale(zero=False, padding=10), axis=alt.Axis(tickCount=6))
     colour = alt.Color("system:N", scale=theme.scale(systems, tokens))
     height = 30 * len(order)
     values = alt.layer(
-        base.mark_line(color=theme.light("rule"), strokeWidth=2).encode(x=x, detail="language:N"),
+        base.transform_filter("datum.system == 'tuned' || datum.system == 'base'")
+        .mark_line(color=theme.light("rule"), strokeWidth=2)
+        .encode(x=x, detail="language:N"),
         base.transform_filter("datum.system == 'tuned' && isValid(datum.low)")
         .mark_rule(strokeWidth=5, opacity=0.22)
         .encode(x="low:Q", x2="high:Q", color=colour),
@@ -85,7 +87,7 @@ def _gaps(gaps: list[dict[str, Any]], sort: list[str], height: int) -> Any:
         zero.encode(x="zero:Q"),
         base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"),
         base.mark_point(filled=True, size=85, opacity=1).encode(
-            x=alt.X("difference:Q", title="tuned - base", axis=alt.Axis(format="+.3~f"))
+            x=alt.X("difference:Q", title="tuned - base", axis=alt.Axis(format="+.3~f", tickCount=5))
         ),
     ).properties(width=230, height=height)
 

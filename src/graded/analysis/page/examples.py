@@ -15,7 +15,6 @@ import duckdb
 
 from graded.analysis.draw import draw_order
 from graded.formats.table import connect, open_parquet
-from graded.records import passage_text
 
 
 def sample(
@@ -35,8 +34,8 @@ def sample(
         seed: of the draw.
 
     Returns:
-        Dicts of lang, query_id, doc_id, query, style, passage, cut (bool), grades (one an annotator, None where the
-        reply was no grade), outcomes, positive (True, False, or None where the pair did not train).
+        Dicts of lang, query_id, doc_id, query, style, title, passage, cut (bool), grades (one an annotator, None where
+        the reply was no grade), outcomes, positive (True, False, or None where the pair did not train).
     """
     found: list[list[dict[str, Any]]] = []
     total = 0
@@ -91,7 +90,7 @@ def _texts(connection: duckdb.DuckDBPyConnection, data: Path, lang: str, charact
     examples = []
     for values in cursor.fetchall():
         row = dict(zip(names, values, strict=True))
-        text = passage_text(row["title"] or "", row["passage"] or "")
+        text = row["passage"] or ""
         slots = range(sum(name.startswith("g") and name[1:].isdigit() for name in names))
         examples.append(
             {
@@ -100,6 +99,7 @@ def _texts(connection: duckdb.DuckDBPyConnection, data: Path, lang: str, charact
                 "doc_id": row["doc_id"],
                 "query": row["query"] or "",
                 "style": row["style"] or "",
+                "title": row["title"] or "",
                 "passage": text[:characters],
                 "cut": len(text) > characters,
                 "grades": [row[f"g{at}"] for at in slots],

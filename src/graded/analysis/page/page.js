@@ -77,7 +77,7 @@
         if (steps === null || (chosen.apart === "0" ? steps !== 0 : steps < Number(chosen.apart))) return false;
       }
       const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
-      const text = `${row.query}\n${row.passage}\n${row.query_id}\n${row.doc_id}`.toLowerCase();
+      const text = `${row.query}\n${row.title ?? ""}\n${row.passage}\n${row.query_id}\n${row.doc_id}`.toLowerCase();
       return words.every((word) => text.includes(word));
     };
     const write = (className, text, lang) => {
@@ -97,6 +97,7 @@
       about.append(make("span", "", row.positive === null ? "not used in training" : row.positive ? "positive" : "below τ"));
       about.append(make("span", "", row.style ? `${row.lang}, ${row.style}` : row.lang));
       item.append(write("query", row.query || "(no query text)", row.lang));
+      if (row.title) item.append(write("title", row.title, row.lang));
       item.append(write("passage", row.passage + (row.cut ? " …" : ""), row.lang), about);
       return item;
     };

@@ -27,22 +27,27 @@ def results(rows: Sequence[Row], sets: Sequence[str], metric: str) -> Section:
 
 
 def metric_table(rows: Sequence[Row], sets: Sequence[str]) -> Data:
-    """Return every metric of every benchmark and language, base beside tuned."""
-    values = {(r["set"], r["query_lang"], r["metric"], r["system"]): r for r in rows}
+    """Return every metric of every benchmark and language: base, other baselines, tuned."""
+    values = {(row["set"], row["query_lang"], row["metric"], row["system"]): row for row in rows}
+    others = sorted({row["system"] for row in rows} - {"base", "tuned"})
     lines = []
     for set_name in sets:
         mine = [key for key in values if key[0] == set_name]
         for lang in published.in_order({key[1] for key in mine}):
-            for metric in dict.fromkeys(key[2] for key in mine):
-                tuned, base = (values.get((set_name, lang, metric, system)) for system in ("tuned", "base"))
-                if tuned and base:
-                    change = tuned["value"] - base["value"]
-                    values_of = (fixed(base["value"]), fixed(tuned["value"]), (f"{change:+.4f}", change))
-                    names = (set_name, published.language(lang), metric)
-                    lines.append((*names, *values_of, sure(tuned), cell(tuned["queries"])))
+            for metric in dict.fromkeys(key[2] for key in mine if key[1] == lang):
+                found = {key[3]: values[key] for key in mine if key[1:3] == (lang, metric)}
+                if "tuned" not in found or "base" not in found:
+                    continue
+                tuned, base = found["tuned"], found["base"]
+                change = tuned["value"] - base["value"]
+                beside = (fixed(found[name]["value"]) if name in found else "" for name in others)
+                scores = (fixed(base["value"]), *beside, fixed(tuned["value"]), (f"{change:+.4f}", change))
+                names = (set_name, published.language(lang), metric)
+                lines.append((*names, *scores, sure(tuned), cell(tuned["queries"])))
     columns = (
-        Column("set"), Column("language"), Column("metric"), Column("base", True), Column("fine-tuned", True),
-        Column("change", True), Column("more than noise"), Column("queries", True),
+        Column("set"), Column("language"), Column("metric"), Column("base", True),
+        *(Column(name, True) for name in others), Column("fine-tuned", True), Column("change", True),
+        Column("more than noise"), Column("queries", True),
     )  # fmt: skip
     caption = "More than noise: the paired randomisation test against the base, Holm-corrected, is below 0.05."
     return Data("metrics", "All metrics", columns, tuple(lines), caption)
@@ -72,7 +77,15 @@ def data(counts: Sequence[Mapping[str, Any]], agree: Mapping[str, Any]) -> Secti
         names = ("passages", "queries", "refused_queries", "pairs", "positives")
         last = ("", None) if share is None else (f"{share:.0%}", share)
         lines.append((published.language(row["lang"]), *(cell(row[name]) for name in names), last if share else ""))
-    blocks.append(Data("counts", "How much there is", columns, tuple(lines), "Refused queries are left out, and said."))
+    blocks.append(
+        Data(
+            "counts",
+            "How much there is",
+            columns,
+            tuple(lines),
+            "Refused: the writer gave no query; counted here, used nowhere.",
+        )
+    )
     if figure := figures_data.grades(grade_counts(agree)):
         blocks.append(drawing(figure))
     if figure := figures_data.documents({row["lang"]: row["passages"] for row in counts}):
