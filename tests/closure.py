@@ -1,7 +1,8 @@
 """Which source files a stage runs, read from its imports; `python -m tests.closure --write` puts them into dvc.yaml.
 
 DVC reruns a stage when a file in its deps changes, so the deps have to name every module that the stage imports, also
-the late ones inside functions. A module without code (a docstring alone) is left out.
+the late ones inside functions, and the data files of the package that those modules name. A module without code (a
+docstring alone) is left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
+#: Kinds of data files that a module may read from its own folder.
+DATA = frozenset({".json", ".jsonl", ".yaml", ".tsv", ".html", ".css", ".js"})
 
 
 def module_file(name: str) -> Path | None:
@@ -62,7 +65,17 @@ def closure(stage: str) -> list[str]:
         if file not in done:
             done.add(file)
             todo.extend(imports(file))
-    return sorted(str(file.relative_to(ROOT)) for file in done)
+    data = {found for file in done for found in data_files(file)}
+    return sorted(str(file.relative_to(ROOT)) for file in done | data)
+
+
+@cache
+def data_files(file: Path) -> frozenset[Path]:
+    """Return the data files beside a module (templates, tables of values) that it names in a string."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    names = {text for text in texts if Path(text).suffix in DATA and "\n" not in text}
+    return frozenset(path for name in names if (path := file.parent / name).is_file())
 
 
 def load() -> Any:

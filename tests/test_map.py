@@ -34,6 +34,12 @@ def test_the_closure_follows_late_imports_and_skips_typing_ones(tmp_path: Path) 
     assert found == {"graded/formats/table.py", "graded/analysis/tau.py"}
 
 
+def test_the_closure_has_the_data_files_that_a_module_names() -> None:
+    found = closure.closure("report")
+    page = {f"src/graded/analysis/page/page.{kind}" for kind in ("html", "css", "js")}
+    assert {"src/graded/analysis/published.json", *page} <= set(found)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_one_word_a_stage(stage: str) -> None:
     one = closure.body(STAGES[stage])
