@@ -35,6 +35,7 @@ def write_run(
     languages: Sequence[str] = ("fi", "ar", "ja", "en"),
     annotators: Sequence[str] = ("a", "b"),
     pairs: int = 60,
+    words: int = 50,
     hostile: str = "",
     cross: bool = True,
 ) -> None:
@@ -45,6 +46,7 @@ def write_run(
         languages: codes out of ``WORDS``.
         annotators: names.
         pairs: graded pairs a language.
+        words: length of a passage; characters where the language writes no spaces.
         hostile: a text put into a query, a passage, an id and a parameter.
         cross: whether the benchmark has every direction.
     """
@@ -56,7 +58,7 @@ def write_run(
     agree = {}
     trained: list[tuple[object, ...]] = []
     for lang in languages:
-        agree[lang] = _one_language(folder, lang, annotators, pairs, hostile, random_, trained)
+        agree[lang] = _one_language(folder, lang, annotators, (pairs, words), hostile, random_, trained)
     table.write_rows(folder / "data" / "pair.parquet", PAIR, trained)
     (folder / "metrics").mkdir(exist_ok=True)
     (folder / "metrics" / "agree.json").write_text(json.dumps(agree), encoding="utf-8")
@@ -64,14 +66,15 @@ def write_run(
 
 
 def _one_language(
-    folder: Path, lang: str, annotators: Sequence[str], pairs: int, hostile: str, random_: random.Random,
+    folder: Path, lang: str, annotators: Sequence[str], size: tuple[int, int], hostile: str, random_: random.Random,
     trained: list[tuple[object, ...]],
 ) -> dict[str, object]:  # fmt: skip
+    pairs, length = size
     words = WORDS[lang].split() if " " in WORDS[lang] else list(WORDS[lang])
     gap = " " if " " in WORDS[lang] else ""
     queries = [(f"q{at}", f"d{at}", "question" if at % 2 else "keywords") for at in range(max(1, pairs // 5))]
     texts = {name: gap.join(random_.choices(words, k=6)) for name, _, _ in queries}
-    passages = {f"d{at}": gap.join(random_.choices(words, k=50)) for at in range(max(5, pairs // 5))}
+    passages = {f"d{at}": gap.join(random_.choices(words, k=length)) for at in range(min(2000, max(5, pairs // 5)))}
     if hostile:
         texts["q0"], passages["d0"] = hostile, hostile
     rows: list[tuple[object, ...]] = [(name, doc, style, texts[name], "ok") for name, doc, style in queries]

@@ -53,7 +53,7 @@ def test_the_page_with_sweeps(results: Path, tmp_path: Path) -> None:
     assert "Thresholds and size, grades of gpt-4o" in page
     assert "graded sweep figure5 " not in page
     assert "graded sweep table1" in page
-    assert Path("findings/figures/curves-gpt-4o.png").is_file()
+    assert Path("findings/plots/curves-gpt-4o.png").is_file()
 
 
 def test_nothing_else_is_replaced(results: Path) -> None:

@@ -40,7 +40,8 @@ def test_a_run_becomes_a_page_figures_and_tables(folder: Path) -> None:
     ):
         assert text in page, text
     assert "graded sweep figure5" in page
-    names = {path.name for path in Path("report/figures").iterdir()}
+    names = {path.name for folder in ("figures", "plots") for path in Path("report", folder).iterdir()}
+    assert {path.suffix for path in Path("report/plots").iterdir()} == {".png"}
     for name in ("figure2", "figure3", "figure4", "comparison-sample", "matrix-sample"):
         assert {f"{name}.svg", f"{name}.png", f"{name}.vl.json"} <= names
     with Path("report/tables/metrics.csv").open(encoding="utf-8") as file:
@@ -79,8 +80,10 @@ def test_tau_as_people_read_it() -> None:
 
 @pytest.mark.slow
 def test_300_000_graded_pairs_stay_under_10_megabytes(folder: Path) -> None:
-    write_run(folder, languages=("ja",), pairs=300_000, cross=False)
+    write_run(folder, languages=("ja",), pairs=300_000, words=900, cross=False)
     report.main()
     page = Path("report/index.html")
-    assert page.stat().st_size < 10_000_000
-    assert "of 300,000 graded pairs" in page.read_text(encoding="utf-8")
+    assert 2_500_000 < page.stat().st_size < 10_000_000
+    text = page.read_text(encoding="utf-8")
+    assert "A sample of 1,200 of 300,000 graded pairs" in text
+    assert "Passages are cut at 700 characters." in text

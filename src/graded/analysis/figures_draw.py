@@ -34,13 +34,17 @@ def svg(spec: dict[str, Any]) -> str:
     return str(vl_convert.vegalite_to_svg(spec, vl_version=VERSION, allowed_base_urls=[]))
 
 
-def save(figure: Figure, folder: Path) -> list[Path]:
-    """Write a figure as Vega-Lite (.vl.json), SVG and PNG (2 pixels a point) into ``folder``; return the files."""
+def save(figure: Figure, folder: Path, images: Path | None = None) -> list[Path]:
+    """Write a figure as Vega-Lite (.vl.json), SVG and PNG (2 pixels a point) into ``folder``; return the files.
+
+    The PNG goes to ``images`` where that is given.
+    """
     import vl_convert
 
     spec = figure_spec(figure)
     drawn = svg(spec)
-    paths = [folder / f"{slug(figure.name)}{suffix}" for suffix in (".vl.json", ".svg", ".png")]
+    name = slug(figure.name)
+    paths = [folder / f"{name}.vl.json", folder / f"{name}.svg", (images or folder) / f"{name}.png"]
     write_json(paths[0], spec)
     write_text(paths[1], drawn)
     with atomic(paths[2]) as temporary:

@@ -3,7 +3,8 @@
 Reads: data/evaluate/per_query.parquet, data/pair.parquet, data/grade, data/query, data/sample,
 data/benchmark/<set>/benchmark.json, metrics/evaluate.json, metrics/agree.json, params.yaml, and, to say where the run
 comes from, git and the notes that the ledger keeps of its last use.
-Writes: report/index.html; report/figures/<name>.vl.json, .svg and .png; report/tables/<name>.csv.
+Writes: report/index.html; report/figures/<name>.vl.json and .svg; report/plots/<name>.png, which `dvc plots` shows;
+report/tables/<name>.csv.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def files(folder: Path, parts: Iterable[Section]) -> tuple[int, int]:
     figures: list[Figure] = [block.figure for block in blocks if isinstance(block, Drawing)]
     tables = [block for block in blocks if isinstance(block, Grid | Data)]
     for figure in figures:
-        figures_draw.save(figure, folder / "figures")
+        figures_draw.save(figure, folder / "figures", folder / "plots")
     for block in tables:
         if isinstance(block, Grid):
             save_tables([block.table], folder / "tables")
