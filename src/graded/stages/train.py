@@ -37,7 +37,6 @@ def main() -> None:
     from graded.retrieval.training.trainer import Event
 
     group = Group.launched()
-    setup.share_cores(chosen.threads)
     pairs = read_pairs(PAIR)
     drawn = setup.source(chosen, pairs, seed)
     record = description.read(ENCODER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,19 @@ class Group:
         if self.size > 1:
             for work in [distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
                 work.wait()
+
+    def add_rows(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distinct rows of all processes and the sums of their values, from (ids [n], values [n, width])."""
+        if self.size == 1:
+            return ids, values
+        counts = [torch.zeros(1, dtype=torch.int64, device=ids.device) for _ in range(self.size)]
+        distributed.all_gather(counts, torch.tensor([len(ids)], device=ids.device))
+        ends = np.cumsum([0, *(int(count) for count in counts)])
+        where = [np.arange(begin, end) for begin, end in pairwise(ends)]
+        every, summed = torch.unique(self.gather(ids, where), return_inverse=True)
+        return every, torch.zeros((len(every), values.shape[1]), dtype=values.dtype, device=values.device).index_add_(
+            0, summed, self.gather(values, where)
+        )
 
     def tell(self, value: Any) -> Any:
         """Return process 0's ``value`` (numbers, strings, lists) in every process."""

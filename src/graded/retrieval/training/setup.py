@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ from graded.errors import ParamError
 from graded.retrieval.description import Description
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.tokens import Tokenizer
-from graded.retrieval.training import optimizer
 from graded.retrieval.training.batch import Source
 from graded.retrieval.training.batching import Plan
 from graded.retrieval.training.card import Facts
+from graded.retrieval.training.embed import Lanes
 from graded.retrieval.training.group import Group
 from graded.retrieval.training.head import Head
 from graded.retrieval.training.negatives import Negatives
 from graded.retrieval.training.objectives import objective
+from graded.retrieval.training.optimizer import Optimizer
 from graded.retrieval.training.pairs import Pairs
 from graded.retrieval.training.rows import known_relevant, make_rows
 from graded.retrieval.training.settings import Settings
@@ -81,17 +83,20 @@ def trainer(
     """Return a trainer on ``group``'s device; the model moves there."""
     model.to(group.device)
     scores = head(chosen, record).to(group.device)
-    made = optimizer.make(
-        model,
-        scores,
-        learning_rate=chosen.learning_rate,
-        head_rate=chosen.bixse.learning_rate,
-        decay=chosen.weight_decay,
-    )
+    steps = plan(chosen, drawn, seed)
+    on_cpu = group.device.type == "cpu"
+    made = Optimizer(
+        model, scores, learning_rate=chosen.learning_rate, head_rate=chosen.bixse.learning_rate,
+        decay=chosen.weight_decay, total=steps.total, warmup=chosen.warmup_ratio,
+        table=model.word_embeddings if on_cpu else None,
+    )  # fmt: skip
+    dropout = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in model.modules())
+    context = partial(torch.autocast, group.device.type, torch.bfloat16, enabled=chosen.precision == "bf16")
+    lanes = Lanes(model, made.trained, group.device, context, dropout=dropout, threads=cores(chosen.threads))
+    prefixes = (record.query_prefix, record.passage_prefix)
     return Trainer(
-        model, scores, made, tokenizer, (record.query_prefix, record.passage_prefix), drawn, plan(chosen, drawn, seed),
-        group, warmup=chosen.warmup_ratio, chunk=chosen.chunk, max_norm=chosen.max_grad_norm,
-        precision=chosen.precision, seed=seed,
+        model, lanes, scores, made, tokenizer, prefixes, drawn, steps, group,
+        chunk=chosen.chunk, max_norm=chosen.max_grad_norm, seed=seed,
     )  # fmt: skip
 
 
@@ -111,9 +116,10 @@ def facts(chosen: Settings, record: Description, drawn: Source, steps: int, tau:
     )  # fmt: skip
 
 
-def share_cores(threads: int | None) -> None:
-    """Give this process its share of the machine's cores (or ``threads``); launchers set one thread by default."""
+def cores(threads: int | None) -> int:
+    """Return this process's share of the machine's cores (or ``threads``), and let torch use as many."""
     if threads is None:
         have: Any = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         threads = max(1, len(have) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(threads)
+    return threads

@@ -6,29 +6,28 @@ plan. So a run that goes on from a checkpoint is the run that was never stopped.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch import Tensor
 
 from graded.errors import ServiceError
 from graded.retrieval.tokens import Tokenizer, Tokens
 from graded.retrieval.training.batch import Batch, Source
 from graded.retrieval.training.batching import Plan
-from graded.retrieval.training.embed import Embedded
+from graded.retrieval.training.embed import Embedded, Lanes
 from graded.retrieval.training.group import Group
 from graded.retrieval.training.head import Head
-from graded.retrieval.training.optimizer import rate
+from graded.retrieval.training.optimizer import Optimizer
 
 
 class Event(NamedTuple):
-    """What one finished step says: ``step`` counts from 1; ``rows`` and ``tokens`` are this step's, ``seconds`` too."""
+    """What one finished step says: ``step`` counts from 1; ``rows`` and ``seconds`` are this step's."""
 
     step: int
     total: int
@@ -42,22 +41,20 @@ class Event(NamedTuple):
 class Trainer:
     """What a run is made of; :meth:`run` goes through the plan.
 
-    ``prefixes`` stand before queries and passages; ``chunk`` bounds the tokens of one encoder pass (0: none);
-    ``precision`` is fp32 or bf16 (autocast; weights, scores and optimiser stay in float32).
+    ``prefixes`` stand before queries and passages; ``chunk`` bounds the tokens in the encoder at once (0: none).
     """
 
     model: Any
+    lanes: Lanes
     head: Head
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     tokenizer: Tokenizer
     prefixes: tuple[str, str]
     source: Source
     plan: Plan
     group: Group
-    warmup: float
     chunk: int = 0
     max_norm: float = 1.0
-    precision: str = "fp32"
     seed: int = 0
 
     def run(self, start: int = 0, done: Callable[[Event], None] = lambda event: None) -> None:
@@ -71,49 +68,42 @@ class Trainer:
             begin = time.perf_counter()
             epoch, rows = self.plan.batch(step)
             loss = self.step(step, self.source.batch(rows, epoch, self.group.size))
-            share = rate(step, self.plan.total, self.warmup)
             spent = time.perf_counter() - begin
-            done(
-                Event(step + 1, self.plan.total, loss, share * self.optimizer.param_groups[0]["base"], len(rows), spent)
-            )
+            done(Event(step + 1, self.plan.total, loss, self.optimizer.rate(step), len(rows), spent))
+        self.optimizer.finish()
         self.model.eval()
 
     def step(self, step: int, batch: Batch) -> float:
         """Take one step with ``batch`` and return its loss, the mean over the rows of all processes."""
         torch.manual_seed(int(np.random.SeedSequence((self.seed, step, self.group.rank)).generate_state(1)[0]))
-        loss = self.gradient(batch)
-        share = rate(step, self.plan.total, self.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] * share
-        norm = clip_grad_norm_(self.parameters(), self.max_norm or float("inf"))
-        if not (np.isfinite(loss) and bool(torch.isfinite(norm))):
+        loss, gradients = self.gradient(batch)
+        norm = self.optimizer.step(step, gradients, self.max_norm, self.group)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise ServiceError(
-                f"train: loss {loss}, gradient norm {float(norm)} at step {step + 1} of {self.plan.total}; the weights "
-                "are those of the step before; lower train.learning_rate, or raise train.temperature"
+                f"train: loss {loss}, gradient norm {norm} at step {step + 1} of {self.plan.total}; "
+                "lower train.learning_rate, or raise train.temperature"
             )
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
         return loss
 
-    def gradient(self, batch: Batch) -> float:
-        """Leave the gradient of the batch's mean loss on every parameter, and return the loss."""
+    def gradient(self, batch: Batch) -> tuple[float, list[Tensor | None]]:
+        """Return the batch's mean loss, and this process's part of its gradient on each trained parameter.
+
+        The gradient on the head's parameters is whole and stands on them.
+        """
         part, device = self.group.rank, self.group.device
         askers, offered = self.source.keys(batch, part, device)
-        with self.autocast():
-            embedded = Embedded(self.model, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, device=device)
+        tokens = self.tokens(batch)
+        self.optimizer.before(torch.from_numpy(tokens.ids).to(device))
+        embedded = Embedded(self.lanes, tokens, dim=self.model.dim, chunk=self.chunk)
         asked = len(batch.parts[part])
         queries = embedded.vectors[:asked].requires_grad_()
         passages = self.group.gather(embedded.vectors[asked:], batch.columns).requires_grad_()
         loss = self.head.losses(queries, passages, askers, offered).sum() / len(batch.query)
         loss.backward()
-        total, columns = loss.detach(), torch.from_numpy(batch.columns[part]).to(device)
-        self.group.add(
-            total, _grad(passages), *(_grad(value) for value in self.head.parameters() if value.requires_grad)
-        )
-        with self.autocast():
-            embedded.backward(torch.cat([_grad(queries), _grad(passages)[columns]]))
-        self.group.add(*(_grad(value) for value in self.model.parameters() if value.requires_grad))
-        return float(total)
+        total = loss.detach().double()
+        self.group.add(total, _grad(passages), *(_grad(value) for value in self.optimizer.learned))
+        columns = torch.from_numpy(batch.columns[part]).to(device)
+        return float(total), embedded.backward(torch.cat([_grad(queries), _grad(passages)[columns]]))
 
     def tokens(self, batch: Batch) -> Tokens:
         """Return the tokens of this process's queries, then of its passages."""
@@ -121,14 +111,6 @@ class Trainer:
         asked = self.tokenizer(queries, self.prefixes[0])
         offered = self.tokenizer(passages, self.prefixes[1])
         return Tokens(np.concatenate([asked.ids, offered.ids]), np.concatenate([asked.lengths, offered.lengths]))
-
-    def parameters(self) -> list[nn.Parameter]:
-        """Return what the optimiser moves."""
-        return [value for group in self.optimizer.param_groups for value in group["params"]]
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context the encoder runs in."""
-        return torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     @torch.no_grad()
     def start(self) -> None:
@@ -139,10 +121,7 @@ class Trainer:
         batch = self.source.batch(rows, epoch, self.group.size)
         part, device = self.group.rank, self.group.device
         self.model.eval()
-        with self.autocast():
-            vectors = Embedded(
-                self.model, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, device=device
-            ).vectors
+        vectors = Embedded(self.lanes, self.tokens(batch), dim=self.model.dim, chunk=self.chunk, graph=False).vectors
         asked = len(batch.parts[part])
         passages = self.group.gather(vectors[asked:], batch.columns)
         self.head.start(vectors[:asked], passages, *self.source.keys(batch, part, device), self.group)
