@@ -63,3 +63,29 @@ def launch(folder: Path, *, processes: int = 1, **environment: str) -> subproces
         [sys.executable, *command, "-m", "graded.stages.train"],
         cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
+
+
+def trainer(folder: Path, group: Any = None, seed: int = 5, **train: Any) -> Any:
+    """Return a trainer in this process on the layout of :func:`write` with its encoder in data/encoder."""
+    from graded.retrieval import description
+    from graded.retrieval.tokens import Tokenizer
+    from graded.retrieval.training import setup
+    from graded.retrieval.training.group import Group
+    from graded.retrieval.training.pairs import read_pairs
+    from graded.retrieval.training.settings import Settings
+
+    values = {"batch_size": 8, "budget": "steps", "steps": 4, "learning_rate": 1e-3, "dropout": 0.0, "threads": 1}
+    chosen = Settings.model_validate(values | train)
+    encoder = folder / "data" / "encoder"
+    record = description.read(encoder)
+    drawn = setup.source(chosen, read_pairs(folder / "data" / "pair.parquet"), seed)
+    model, tokenizer = setup.model(chosen, encoder, seed), Tokenizer(encoder, record.max_length)
+    return setup.trainer(chosen, model, tokenizer, record, drawn, seed, group or Group())
+
+
+def curve(made: Any) -> list[float]:
+    """Run ``made`` to its end and return its losses."""
+    losses: list[float] = []
+    made.start()
+    made.run(0, lambda event: losses.append(event.loss))
+    return losses

@@ -1,8 +1,8 @@
 """Fine-tune the encoder with Accelerate; start it with `accelerate launch -m graded.stages.train`.
 
 Reads: data/pair.parquet, data/sample/<lang>.parquet (explicit negatives), data/encoder/; accelerate.yaml by way of
-the launcher.
-Writes: data/model/.
+the launcher; .work/train/<key>/ where a run was stopped.
+Writes: data/model/, data/train/ (curves for `dvc plots`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 
 from graded import params
-from graded.console import Progress, run, say
+from graded.console import run, say
 from graded.retrieval.training.settings import Settings
 
-PAIR, SAMPLE, ENCODER, MODEL = Path("data/pair.parquet"), Path("data/sample"), Path("data/encoder"), Path("data/model")
+PAIR, SAMPLE, ENCODER = Path("data/pair.parquet"), Path("data/sample"), Path("data/encoder")
+MODEL, CURVES = Path("data/model"), Path("data/train")
 
 
 class Params(Settings):
@@ -29,42 +30,41 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
     from graded.retrieval import description, export
-    from graded.retrieval.flat import FlatModel
     from graded.retrieval.tokens import Tokenizer
-    from graded.retrieval.training import card, setup
+    from graded.retrieval.training import card, checkpoint, session, setup
     from graded.retrieval.training.group import Group
     from graded.retrieval.training.pairs import read_pairs
-    from graded.retrieval.training.trainer import Event
 
     group = Group.launched()
-    pairs = read_pairs(PAIR)
-    drawn = setup.source(chosen, pairs, seed)
     record = description.read(ENCODER)
     description.check(ENCODER, record.sha256)
-    model = FlatModel.load(ENCODER, dropout=chosen.dropout, gradient_checkpointing=chosen.gradient_checkpointing)
-    trainer = setup.trainer(
-        chosen, model, Tokenizer(ENCODER, chosen.max_length or record.max_length), record, drawn, seed, group
-    )
+    pairs = read_pairs(PAIR)
+    drawn = setup.source(chosen, pairs, seed)
+    model = setup.model(chosen, ENCODER, seed)
+    tokenizer = Tokenizer(ENCODER, chosen.max_length or record.max_length)
+    trainer = setup.trainer(chosen, model, tokenizer, record, drawn, seed, group)
     trainer.start()
-    total = trainer.plan.total
     if group.first:
         say(
             f"train: {len(drawn.rows):,} rows of {len(pairs):,} graded pairs, "
             f"{int(pairs.positive.sum()):,} of them positives; "
-            f"{drawn.rows.dropped:,} queries without a positive left out; {total:,} steps of {chosen.batch_size}, "
-            f"{chosen.objective} on {group.size} process{'es' if group.size > 1 else ''} ({group.device.type})"
+            f"{drawn.rows.dropped:,} queries without a positive left out; {trainer.plan.total:,} steps of "
+            f"{chosen.batch_size}, {chosen.objective} on {group.size} process{'es' if group.size > 1 else ''} "
+            f"({group.device.type})"
         )
-    with Progress("train", total * chosen.batch_size, "pairs") as progress:
-
-        def done(event: Event) -> None:
-            if group.first:
-                progress.update(event.rows, f"step {event.step:,}/{event.total:,}, loss {event.loss:.4f}")
-
-        trainer.run(done=done)
+    inputs = [PAIR, *(sorted(SAMPLE.glob("*.parquet")) if chosen.negatives.per_query else [])]
+    free = {"checkpoint_minutes", "threads"}
+    facts = {"seed": seed, "processes": group.size, "encoder": record.sha256, "train": chosen.model_dump(exclude=free)}
+    checkpoints = checkpoint.Checkpoints(
+        checkpoint.work_folder(checkpoint.make_key(inputs, facts)), chosen.checkpoint_minutes
+    )
+    session.train(trainer, checkpoints, CURVES)
     if group.first:
         trained = record.model_copy(update={"source": "train", "temperature": setup.temperature(chosen, record)})
-        told = setup.facts(chosen, record, drawn, total, tau, annotator)
-        export.save_folder(model, ENCODER, MODEL, trained, card.render(told))
+        told = setup.facts(chosen, record, drawn, trainer.plan.total, tau, annotator)
+        with checkpoint.full_disk(MODEL):
+            export.save_folder(setup.merged(chosen, model), ENCODER, MODEL, trained, card.render(told))
+        checkpoints.remove()
         say(f"train: {MODEL} written")
 
 

@@ -90,7 +90,8 @@ def lsepair(scores: Tensor, targets: Tensor, masks: Masks) -> Tensor:
     both = masks.positive.any(1) & negative.any(1)
     spare = ~both[:, None]
     margin = lse(scores, negative | spare) + lse(-scores, masks.positive | spare)
-    return torch.where(both, functional.softplus(margin, threshold=1e9), torch.zeros_like(margin))
+    zero = torch.zeros_like(margin)
+    return torch.where(both, torch.logaddexp(margin, zero), zero)
 
 
 def bixse(scores: Tensor, targets: Tensor, masks: Masks) -> Tensor:

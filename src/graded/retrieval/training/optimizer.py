@@ -101,6 +101,24 @@ class Optimizer:
             ids, values = grad.indices()[0], grad.values()
         return group.add_rows(ids, values)
 
+    def state(self) -> dict[str, Tensor]:
+        """Return the moments and counts, by name; they are the live ones. Before the first step they are zeros."""
+        found: dict[str, Tensor] = {}
+        for index, value in enumerate(value for group in self.dense.param_groups for value in group["params"]):
+            moments = self.dense.state[value]
+            if not moments:
+                moments["step"] = torch.zeros((), dtype=torch.float32, device=value.device)
+                moments["exp_avg"], moments["exp_avg_sq"] = torch.zeros_like(value), torch.zeros_like(value)
+            found |= {f"adamw.{index}.{name}": moments[name] for name in ("step", "exp_avg", "exp_avg_sq")}
+        if self.rows is not None:
+            found |= {"rows.mean": self.rows.mean, "rows.square": self.rows.square, "rows.last": self.rows.last}
+        return found
+
+    def resume(self, step: int) -> None:
+        """Say that ``step`` steps were taken, after :meth:`state`'s tensors were filled."""
+        if self.rows is not None:
+            self.rows.now = step
+
     def finish(self) -> None:
         """Make every weight current, at the end of the run."""
         if self.rows is not None:

@@ -104,5 +104,7 @@ class Settings(Section):
     gradient_checkpointing: bool = False
     #: fp32, or bf16 for the encoder's products.
     precision: Literal["fp32", "bf16"] = "fp32"
+    #: Minutes between two checkpoints; 0 writes one after every step.
+    checkpoint_minutes: float = Field(5.0, ge=0)
     #: CPU threads a process; null shares the cores among the processes.
     threads: int | None = Field(None, ge=1)

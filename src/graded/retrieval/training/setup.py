@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,42 @@ def plan(chosen: Settings, drawn: Source, seed: int) -> Plan:
     steps = chosen.steps if chosen.budget == "steps" else None
     batching = chosen.batching
     return Plan(drawn.rows.lang, chosen.batch_size, batching.mode, batching.alpha, seed, chosen.epochs, steps)
+
+
+def model(chosen: Settings, folder: Path, seed: int) -> FlatModel:
+    """Return the encoder in ``folder`` ready to train: its dropout set, adapters put in where the params ask for them.
+
+    Raises:
+        MissingError, DataError: the folder is not whole.
+    """
+    made = FlatModel.load(folder, dropout=chosen.dropout, gradient_checkpointing=chosen.gradient_checkpointing)
+    if chosen.lora.rank:
+        from peft import LoraConfig, inject_adapter_in_model
+
+        torch.manual_seed(seed)
+        for parameter in made.parameters():
+            parameter.requires_grad_(requires_grad=False)
+        adapters = LoraConfig(
+            r=chosen.lora.rank,
+            lora_alpha=chosen.lora.alpha,
+            lora_dropout=chosen.lora.dropout,
+            target_modules="all-linear",
+        )
+        inject_adapter_in_model(adapters, made.body)
+    return made
+
+
+def merged(chosen: Settings, trained: FlatModel) -> FlatModel:
+    """Return the model with its adapters (if any) merged into the weights, under the checkpoint's own names."""
+    if not chosen.lora.rank:
+        return trained
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(trained.body.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            trained.body.set_submodule(name, module.get_base_layer())
+    return trained
 
 
 def temperature(chosen: Settings, record: Description) -> float:

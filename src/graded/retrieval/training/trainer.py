@@ -112,6 +112,15 @@ class Trainer:
         offered = self.tokenizer(passages, self.prefixes[1])
         return Tokens(np.concatenate([asked.ids, offered.ids]), np.concatenate([asked.lengths, offered.lengths]))
 
+    def state(self) -> dict[str, Tensor]:
+        """Return every tensor that a step changes, by name; they are the live ones, so filling them restores it."""
+        named = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
+        return (
+            {f"model.{name}": value for name, value in named.items()}
+            | {f"head.{name}": value for name, value in self.head.named_parameters()}
+            | self.optimizer.state()
+        )
+
     @torch.no_grad()
     def start(self) -> None:
         """Set what the head learns (if it learns) from the data: from the first batch, with dropout off."""
