@@ -25,6 +25,10 @@ def weights(trainer: Any) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in trainer.state().items()}
 
 
+def sums(trainer: Any) -> list[float]:
+    return [float(value.detach().double().sum()) for value in trainer.model.parameters()]
+
+
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
@@ -173,7 +177,7 @@ def test_several_processes_give_the_curve_of_one(layout: Path, tmp_path: Path, s
     store = str(tmp_path / "store")
     multiprocessing.spawn(ranks, (size, str(layout), store), nprocs=size)
     found = json.loads(Path(store + ".json").read_text(encoding="utf-8"))
-    for case, (losses, sums) in zip(CASES, found, strict=True):
+    for case, (losses, total) in zip(CASES, found, strict=True):
         made = training.trainer(layout, batch_size=9, steps=5, learning_rate=2e-4, **case)
         assert losses == pytest.approx(training.curve(made), abs=1e-5, rel=1e-5), case
         assert sums == pytest.approx([float(p.detach().double().sum()) for p in made.model.parameters()], abs=2e-3), (

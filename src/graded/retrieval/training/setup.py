@@ -12,8 +12,10 @@ import torch
 
 from graded.errors import ParamError
 from graded.retrieval.description import Description
+from graded.retrieval.encoder import Encoder
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.tokens import Tokenizer
+from graded.retrieval.training import negatives as mining
 from graded.retrieval.training.batch import Source
 from graded.retrieval.training.batching import Plan
 from graded.retrieval.training.card import Facts
@@ -23,23 +25,51 @@ from graded.retrieval.training.head import Head
 from graded.retrieval.training.negatives import Negatives
 from graded.retrieval.training.objectives import objective
 from graded.retrieval.training.optimizer import Optimizer
-from graded.retrieval.training.pairs import Pairs
+from graded.retrieval.training.pairs import Pairs, Texts
 from graded.retrieval.training.rows import known_relevant, make_rows
 from graded.retrieval.training.settings import Settings
 from graded.retrieval.training.trainer import Trainer
 
 
-def source(chosen: Settings, pairs: Pairs, seed: int, negatives: Negatives | None = None) -> Source:
-    """Return what batches are drawn from; errors as in :func:`graded.retrieval.training.rows.make_rows`."""
+def source(chosen: Settings, pairs: Pairs, seed: int, explicit: tuple[Texts, Negatives] | None = None) -> Source:
+    """Return what batches are drawn from; errors as in :func:`graded.retrieval.training.rows.make_rows`.
+
+    ``explicit`` is what :func:`negatives` returned, where the params ask for explicit negatives.
+    """
     return Source(
         pairs=pairs,
-        passages=pairs.passages,
+        passages=explicit[0] if explicit else pairs.passages,
         rows=make_rows(pairs, chosen.objective, chosen.positives),
         known=known_relevant(pairs, chosen.objective, drop_middle=chosen.negatives.drop_middle),
-        negatives=negatives,
+        negatives=explicit[1] if explicit else None,
         gain=chosen.bixse.gain,
         seed=seed,
     )
+
+
+def negatives(
+    chosen: Settings, pairs: Pairs, sample: Path, encoder: Path, seed: int, group: Group
+) -> tuple[Texts, Negatives] | None:
+    """Return all passages and the explicit negatives among them; None where the params ask for none.
+
+    The first process mines with the base encoder in ``encoder`` over ``sample`` and tells the others.
+    """
+    asked = chosen.negatives
+    if not asked.per_query:
+        return None
+    passages, pool = mining.pools(pairs, sample)
+    banned = known_relevant(pairs, chosen.objective, drop_middle=asked.drop_middle)
+    mined: np.ndarray | None = None
+    if group.first:
+        mined = np.full((len(pairs.queries), 0), -1, np.int64)
+        if asked.share_mined:
+            base = Encoder.load(encoder, device=str(group.device))
+            mined = mining.mine(base, pairs, passages, pool, banned, asked.ranks, asked.margin)
+        if asked.use_below_tau:
+            mined = mining.below_tau(pairs, mined, drop_middle=asked.drop_middle)
+    mined = mining.shared(group, mined)
+    share = asked.share_mined
+    return passages, Negatives(mined, pool, pairs.query_lang, banned, passages.keys, asked.per_query, share, seed)
 
 
 def plan(chosen: Settings, drawn: Source, seed: int) -> Plan:
