@@ -35,12 +35,12 @@ def test_mined_ones_are_the_window_of_the_ranking_less_the_relevant(layout: Path
     strict = negatives.mine(encoder, pairs, passages, pool, banned, (3, 20), 0.05)
     assert (strict >= 0).sum() < (mined >= 0).sum()
     numbers = pool[pairs.query_lang[5]]
-    vectors = encoder.encode([passages[number] for number in numbers], "passage")
+    found_vectors = encoder.encode([passages[number] for number in numbers], "passage")
     asked = encoder.encode([pairs.queries[5]], "query")[0]
     positives = pairs.passage[(pairs.query == 5) & pairs.positive]
-    lowest = (vectors[np.searchsorted(numbers, positives)] @ asked).min()
+    lowest = (found_vectors[np.searchsorted(numbers, positives)] @ asked).min()
     kept = strict[5][strict[5] >= 0]
-    assert (vectors[np.searchsorted(numbers, kept)] @ asked <= lowest - 0.05 + 1e-6).all()
+    assert (found_vectors[np.searchsorted(numbers, kept)] @ asked <= lowest - 0.05 + 1e-6).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
