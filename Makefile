@@ -51,6 +51,11 @@ check: .venv/.dev ## ruff, mypy --strict, import-linter
 bench: .venv/.dev ## run bench/$$(NAME).py, or all of them
 	@for name in $(or $(NAME),$(filter-out harness,$(basename $(notdir $(wildcard bench/[a-z]*.py))))); do python -m bench.$$name; done
 
+.PHONY: record
+record: .venv/.run ## write the sample's readings into its ledger again (after a prompt or text changed)
+	dvc repro --quiet encoder
+	python sample/record.py
+
 .PHONY: lock
 lock: .venv/.python ## renew requirements.lock and requirements-dev.lock
 	.venv/bin/python -m pip install --quiet pip-tools

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,11 +69,31 @@ def grades(
 
 
 def main() -> None:
-    """Print the readings as JSONL."""
-    encoder = Encoder.load(Path("data/encoder"))
-    for lang in sorted(path.stem for path in (HERE / "recorded" / "query").glob("*.tsv")):
-        for row in readings(lang, encoder):
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+    """Record all readings in a ledger of their own, and put it into the remote inside the repository."""
+    root = HERE.parent
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        for name in ("prompts", "params.yaml"):
+            (work / name).symlink_to(root / name)
+        run(work, "git", "init", "--quiet")
+        run(work, "dvc", "init", "--quiet")
+        run(work, "dvc", "remote", "add", "--quiet", "sample", str(HERE / "remote"))
+        encoder = Encoder.load(root / "data/encoder")
+        with (work / "readings.jsonl").open("w", encoding="utf-8") as file:
+            for lang in sorted(path.stem for path in (HERE / "recorded" / "query").glob("*.tsv")):
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in readings(lang, encoder))
+        run(work, "graded", "ledger", "record", "readings.jsonl")
+        run(work, "graded", "ledger", "publish")
+        shutil.rmtree(HERE / "remote", ignore_errors=True)
+        run(work, "dvc", "push", "--quiet", "--remote", "sample", "data/ledger.dvc")
+        # Pulled from the sample's remote, and never pushed there by a plain `dvc push`.
+        pointer = (work / "data/ledger.dvc").read_text(encoding="utf-8") + "  remote: sample\n  push: false\n"
+        (root / "data/ledger.dvc").write_text(pointer, encoding="utf-8")
+
+
+def run(work: Path, *command: str) -> None:
+    """Run one command in ``work``."""
+    subprocess.run(command, cwd=work, check=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tests import clones
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 TAIL = ["pair", "train", "retrieve@tuned", "evaluate", "report"]
-SMALL = {"languages": ["fi", "en"], "pair": {"size": 120}, "train": {"epochs": 1}}
+SMALL = {"languages": ["fi", "en"], "pair": {"size": 120}, "train": {"steps": 3, "batch_size": 16}}
 
 
 def ran(output: str) -> list[str]:
@@ -42,7 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_metrics_are_there_for_every_language_and_direction(project: Path) -> None:
     record = json.loads((project / "metrics/evaluate.json").read_text(encoding="utf-8"))["sample"]
-    assert set(record) == {"fi", "en", "fi-en", "en-fi"}
+    assert set(record) == {"fi", "en", "fi-en", "en-fi", "mean", "mean-cross"}
     for one in record.values():
         assert 0 <= one["nDCG@10"] <= 1
         assert 0 <= one["base"]["nDCG@10"] <= 1
@@ -84,7 +84,8 @@ def test_tau_per_language_and_fewer_languages(project: Path) -> None:
     done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "one", "-S", "languages=[en]")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     shown = clones.git(project, "show", "one:metrics/evaluate.json")
-    assert set(json.loads(shown)["sample"]) == {"en"}
+    assert set(json.loads(shown)["sample"]) >= {"en"}
+    assert "fi" not in json.loads(shown)["sample"]
 
 
 @pytest.mark.parametrize(
