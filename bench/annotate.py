@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def side_ours(url: str, pairs: int, folder: Path) -> float:
     from graded.stages.grade import DTYPE, read
 
     model = Model(model=MODEL, base_url=url, max_tokens=8, top_logprobs=5, in_flight=IN_FLIGHT)
-    job = Job("grade", "bench", model, lambda: (Ask("en", messages(number)) for number in range(pairs)))
+    job = Job("grade", "bench", model, lambda: (Ask("en", partial(messages, number)) for number in range(pairs)))
     start = time.perf_counter()
     (found,) = annotate(Ledger(folder), [job], DTYPE, read, How())
     spent = time.perf_counter() - start
@@ -109,7 +110,7 @@ def side_bare(url: str, pairs: int, folder: Path) -> float:
 
     setattr(graded.llm.buy, "Desk", Nothing)  # noqa: B010
     model = Model(model=MODEL, base_url=url, max_tokens=8, top_logprobs=5, in_flight=IN_FLIGHT)
-    job = Job("grade", "bench", model, lambda: (Ask("en", messages(number)) for number in range(pairs)))
+    job = Job("grade", "bench", model, lambda: (Ask("en", partial(messages, number)) for number in range(pairs)))
     ledger = Ledger(folder)
     start = time.perf_counter()
     want = Want(job, 1)

@@ -25,6 +25,8 @@ def estimate() -> None:
     """Show requests, cached and new, tokens and dollars of stages query and grade; buys nothing.
 
     Where the candidates of the grade stage are not known yet, their number follows from the sample and is marked ~.
+
+    Example: graded estimate
     """
     ledger = Ledger()
     ledger.store.check_snapshot()

@@ -16,7 +16,7 @@ from graded.llm.record import PROVENANCE, readings, record
 from graded.llm.request import Model
 from graded.llm.share import merge, publish, pull
 
-app = typer.Typer(help="The ledger of paid replies.", no_args_is_help=True)
+app = typer.Typer(help="The ledger of paid replies.\n\nExample: graded ledger status", no_args_is_help=True)
 
 
 @app.command("status")

@@ -68,11 +68,13 @@ class Feed:
     def _make(self) -> Iterator[Item]:
         job = self.want.job
         for index, ask in enumerate(self.want.asks()):
-            if self.want.buy[index]:
-                yield Item(
-                    key(job.model, ask.messages, self.want.attempt), ask.language, body(job.model, ask.messages),
-                    characters(ask.messages), self.price.worst(ask.messages, job.model.max_tokens), self.want,
-                )  # fmt: skip
+            if not self.want.buy[index]:
+                continue
+            messages = ask.messages
+            yield Item(
+                key(job.model, messages, self.want.attempt), ask.language, body(job.model, messages),
+                characters(messages), self.price.worst(messages, job.model.max_tokens), self.want,
+            )  # fmt: skip
 
 
 @dataclass

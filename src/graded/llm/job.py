@@ -21,11 +21,18 @@ from graded.records import Outcome
 Mode = Literal["online", "batch", "auto"]
 
 
-class Ask(NamedTuple):
-    """One request to be."""
+class Ask:
+    """One request to be; its messages may be given as a function, which is not called where the reply is known."""
 
-    language: str
-    messages: Messages
+    __slots__ = ("_messages", "language")
+
+    def __init__(self, language: str, messages: Messages | Callable[[], Messages]) -> None:
+        self.language, self._messages = language, messages
+
+    @property
+    def messages(self) -> Messages:
+        """What is sent."""
+        return self._messages() if callable(self._messages) else self._messages
 
 
 class Batch(Section):
@@ -113,8 +120,9 @@ class Want:
         keys, sizes, languages = bytearray(), [], []
         place: dict[str, int] = {}
         for ask in self.asks():
-            keys += key(self.job.model, ask.messages, self.attempt)[: self.keys.dtype.itemsize]
-            sizes.append(characters(ask.messages))
+            messages = ask.messages
+            keys += key(self.job.model, messages, self.attempt)[: self.keys.dtype.itemsize]
+            sizes.append(characters(messages))
             languages.append(place.setdefault(ask.language, len(place)))
         self.keys = np.frombuffer(bytes(keys), dtype=self.keys.dtype)
         self.sizes, self.languages = np.array(sizes, np.int32), np.array(languages, np.int16)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from graded.llm.ledger import Ledger
 from graded.llm.prompts import grade_messages
 from graded.llm.replies import read_grade
 from graded.llm.reply import Reply
-from graded.llm.request import Model, characters
+from graded.llm.request import Messages, Model, characters
 from graded.records import passage_text
 
 CANDIDATE, QUERY, SAMPLE, OUT = Path("data/candidate"), Path("data/query"), Path("data/sample"), Path("data/grade")
@@ -90,8 +91,13 @@ def asks(languages: list[str]) -> Iterator[Ask]:
         passages = Texts(SAMPLE / f"{lang}.parquet", "doc_id", "title", "text")
         queries = Texts(QUERY / f"{lang}.parquet", "query_id", "text")
         for query_id, doc_id, _ in pairs(lang):
-            title, text = passages.get(doc_id)
-            yield Ask(lang, grade_messages(queries.get(query_id)[0], passage_text(title, text)))
+            yield Ask(lang, partial(messages, queries, query_id, passages, doc_id))
+
+
+def messages(queries: Texts, query_id: str, passages: Texts, doc_id: str) -> Messages:
+    """Return the messages of one pair."""
+    title, text = passages.get(doc_id)
+    return grade_messages(queries.get(query_id)[0], passage_text(title, text))
 
 
 def read(reply: Reply) -> tuple[int, int, float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +59,7 @@ def asks(languages: list[str], styles: list[Any]) -> Iterator[Ask]:
     for lang in languages:
         for title, text in table.read_rows(SAMPLE / f"{lang}.parquet", "title", "text"):
             for style in styles:
-                yield Ask(lang, query_messages(lang, style, passage_text(title, text)))
+                yield Ask(lang, partial(query_messages, lang, style, passage_text(title, text)))
 
 
 def read(reply: Reply) -> tuple[int, str | None]:
