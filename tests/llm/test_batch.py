@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -370,3 +371,22 @@ def test_what_a_dead_planner_left_is_removed(folder: Path, server: StandIn) -> N
     (left / "input.jsonl").write_text("{}")
     grade.main()
     assert not list(Path(".ledger/batches").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_the_batches_to_go_on(folder: Path, server: StandIn, number: signal.Signals) -> None:
+    set_up(folder, server, poll=0.2)
+    server.batches.plan = Plan(("validating", *["in_progress"] * 1000))
+    process = buying.start(folder)
+    assert process.stdout is not None
+    assert "submitted" in process.stdout.readline()
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 4
+    assert f"stopped by {number.name}; the batches go on" in said
+    assert len(said.strip().splitlines()) == 1
+    server.batches.batches["batch_000001"].plan = Plan()
+    server.batches.batches["batch_000001"].step = 0
+    grade.main()
+    assert (len(server.batches.batches), server.counts.billed.total()) == (1, PAIRS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from graded.console import Progress
 from graded.errors import BudgetError, ResumeError, ServiceError
@@ -88,7 +91,7 @@ class Batches:
         """Return once a batch has ended and is taken in.
 
         Raises:
-            ResumeError: ``wait`` is false, or a batch was cancelled by hand.
+            ResumeError: ``wait`` is false, a batch was cancelled by hand, or a signal says to stop.
         """
         folders = self.mine()
         intents = [intent for folder in folders if (intent := folder.read()) is not None]
@@ -98,9 +101,28 @@ class Batches:
                 f"{total:,} requests are submitted in {len(intents)} batches (at most "
                 f"${sum(intent.usd for intent in intents):,.2f}); run the same command again to take the replies in"
             )
-        with Progress(f"{len(intents)} batches", total, "replies", every=max(10.0, self.options.poll)) as progress:
+        every = max(10.0, self.options.poll)
+        with Progress(f"{len(intents)} batches", total, "replies", every=every) as progress, _resumable():
             while len(self.mine()) == len(folders) and folders:
                 time.sleep(self.options.poll)
                 seen = [self.driver.advance(folder) for folder in folders]
                 done = sum(one.replies for one in seen if one is not None)
                 progress.update(max(done - progress.done, 0), f"${self.ledger.state.paid:,.2f} paid")
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """While open, Ctrl-C and SIGTERM raise a ResumeError; every step of a batch stands being cut off."""
+
+    def stop(number: int, _: object) -> None:
+        name = signal.Signals(number).name
+        raise ResumeError(f"stopped by {name}; the batches go on without us, and the same command takes them in")
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
