@@ -16,7 +16,7 @@ from typing import Any
 from graded.errors import BudgetError
 from graded.llm.claims import Claims
 from graded.llm.client import Answer, body
-from graded.llm.job import Want
+from graded.llm.job import Ask, Want
 from graded.llm.ledger import Ledger
 from graded.llm.prices import Price
 from graded.llm.reply import to_json
@@ -25,20 +25,53 @@ from graded.llm.writer import Writer, now
 
 #: Files of ended writers that are made one segment when the next buyer starts.
 MANY = 16
+#: Requests that one visit looks at to find some that nobody else has bought.
+SEEN = 4096
 
 
-@dataclass(slots=True)
 class Item:
-    """One request on its way: ``worst`` are the dollars it can cost at most, ``tries`` and ``lost`` count attempts."""
+    """One missing request; it is made when its key, body or price is first asked for, not where others have bought it.
 
-    key: bytes
-    language: str
-    data: bytes
-    size: int
-    worst: float
-    want: Want
-    tries: int = 0
-    lost: int = 0
+    Attributes:
+        short: the first 16 bytes of the key, enough to look it up and to claim it.
+        tries, lost: how often it was sent, and how often it may have been billed without a reply.
+    """
+
+    __slots__ = ("_ask", "_made", "_price", "language", "lost", "short", "tries", "want")
+
+    def __init__(self, short: bytes, ask: Ask, want: Want, price: Price) -> None:
+        self.short, self.language, self.want = short, ask.language, want
+        self.tries = self.lost = 0
+        self._ask, self._price = ask, price
+        self._made: tuple[bytes, bytes, int, float] | None = None
+
+    def _make(self) -> tuple[bytes, bytes, int, float]:
+        if self._made is None:
+            model, messages = self.want.job.model, self._ask.messages
+            worst = self._price.worst(messages, model.max_tokens)
+            name = key(model, messages, self.want.attempt)
+            self._made = name, body(model, messages), characters(messages), worst
+        return self._made
+
+    @property
+    def key(self) -> bytes:
+        """The 32 bytes that name the request."""
+        return self._make()[0]
+
+    @property
+    def data(self) -> bytes:
+        """The body to send."""
+        return self._make()[1]
+
+    @property
+    def size(self) -> int:
+        """Characters of its messages."""
+        return self._make()[2]
+
+    @property
+    def worst(self) -> float:
+        """Dollars that it can cost at most."""
+        return self._make()[3]
 
 
 class Feed:
@@ -66,15 +99,9 @@ class Feed:
         return taken
 
     def _make(self) -> Iterator[Item]:
-        job = self.want.job
         for index, ask in enumerate(self.want.asks()):
-            if not self.want.buy[index]:
-                continue
-            messages = ask.messages
-            yield Item(
-                key(job.model, messages, self.want.attempt), ask.language, body(job.model, messages),
-                characters(messages), self.price.worst(messages, job.model.max_tokens), self.want,
-            )  # fmt: skip
+            if self.want.buy[index]:
+                yield Item(self.want.keys[index : index + 1].tobytes(), ask, self.want, self.price)
 
 
 @dataclass
@@ -108,13 +135,16 @@ class Desk:
         """Return up to ``count`` requests of ``feed`` that are claimed and durably reserved."""
         found = Block([])
         fresh: list[Item] = []
-        for item in feed.take(count):
-            if self.state.known.has(item.key):
-                found.known += 1
-            elif not self.state.pending.keys.has(item.key) and self.claims.take(item.key):
-                fresh.append(item)
-            else:
-                feed.put_off.append(item)
+        seen = 0
+        while len(fresh) < count and seen < SEEN and (taken := feed.take(count - len(fresh))):
+            seen += len(taken)
+            for item in taken:
+                if self.state.known.has(item.short):
+                    found.known += 1
+                elif not self.state.pending.keys.has(item.short) and self.claims.take(item.short):
+                    fresh.append(item)
+                else:
+                    feed.put_off.append(item)
         if not fresh:
             return found
         with self.ledger.store.lock("budget"):
@@ -122,11 +152,11 @@ class Desk:
             room = self.cap - self.spent - self.state.reserved
             holds: list[dict[str, Any]] = []
             for item in fresh:
-                if self.state.known.has(item.key):
+                if self.state.known.has(item.short):
                     found.known += 1
-                    self.claims.drop(item.key)
-                elif self.state.pending.keys.has(item.key):
-                    self.claims.drop(item.key)
+                    self.claims.drop(item.short)
+                elif self.state.pending.keys.has(item.short):
+                    self.claims.drop(item.short)
                     feed.put_off.append(item)
                 elif item.worst <= room and not found.full:
                     room -= item.worst
@@ -134,7 +164,7 @@ class Desk:
                     holds.append(self._record(item, "hold", usd=item.worst))
                 else:
                     found.full = True
-                    self.claims.drop(item.key)
+                    self.claims.drop(item.short)
                     feed.waiting.append(item)
             self._write(holds)
         self._sync()
@@ -143,11 +173,11 @@ class Desk:
     def look_again(self, feed: Feed) -> int:
         """Move what other processes have given up back to ``feed``; return how many they have answered."""
         self.state.refresh()
-        left = [item for item in feed.put_off if not self.state.known.has(item.key)]
+        left = [item for item in feed.put_off if not self.state.known.has(item.short)]
         known = len(feed.put_off) - len(left)
         feed.put_off = []
         for item in left:
-            if self.claims.take(item.key):
+            if self.claims.take(item.short):
                 feed.waiting.append(item)
             else:
                 feed.put_off.append(item)
@@ -159,7 +189,7 @@ class Desk:
         self._sync()
         for item, answer, _ in ended:
             if answer.kind != "lost":
-                self.claims.drop(item.key)
+                self.claims.drop(item.short)
 
     def cap_reached(self, left: int) -> BudgetError:
         """Return the error of a cap that leaves no room for one more request, with ``left`` replies missing."""
