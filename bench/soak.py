@@ -1,7 +1,7 @@
 """Killed fifty times: 5,000 pairs bought from the stand-in by a process that kill -9 ends at random moments.
 
-Mixed in: 429, 500, time-outs, torn connections and malformed JSON. Then the same twice more with other buyers: two
-processes at once (as two queue workers), and `dvc exp run --temp`. What the server itself counted is set against the
+Mixed in: 429, 500, time-outs, torn connections and malformed JSON. Then the same with other buyers: two processes at
+once, `dvc exp run --temp`, and two of DVC's queue workers. What the server itself counted is set against the
 ledger: no durable reply is lost, no request is billed twice but those that the ledger reports as possibly paid, and the
 grades are byte-identical to those of an undisturbed run.
 """
@@ -22,6 +22,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from bench.harness import Report
 from graded.llm.client import body
@@ -50,18 +52,35 @@ def keys(folder: Path) -> set[str]:
     return {one["key"] for one in map(decode, Ledger(folder).lines()) if one["kind"] == "reply"}
 
 
-def end(process: subprocess.Popen[str], number: int) -> None:
-    """Send a signal to a process and to all that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-    process.wait()
+def buyers(folder: Path) -> list[psutil.Process]:
+    """Return the processes that buy for this workspace, wherever DVC has started them."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            here = process.cwd() == str(folder) or process.environ().get("DVC_ROOT") == str(folder)
+            if here and "graded.stages.grade" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def kill(folder: Path, running: list[subprocess.Popen[str]]) -> None:
+    """End what was started and whatever buys for this workspace with SIGKILL."""
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    while found := buyers(folder):  # a queue worker starts its next task when one has died
+        for one in found:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        time.sleep(0.2)
 
 
 def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undisturbed: bytes, seed: int) -> None:
     """Buy ``pairs`` in a fresh workspace with ``kills`` kills, and add what was found to ``report``."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="soak-") as name_of, StandIn(faults=Faults(FAULTS), latency=0.05) as server:
-        folder = Path(name_of)
+        folder = Path(name_of).resolve()
         buying.make(folder, server, pairs=pairs, in_flight=32, timeout=2.0)
         prepare(folder)
         lost, kept = 0, set[str]()
@@ -72,8 +91,7 @@ def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undist
             while server_replies(server) < goal and time.monotonic() < until and running[0].poll() is None:
                 time.sleep(0.005)
             time.sleep(draw.random() * 0.2)
-            for process in running:
-                end(process, signal.SIGKILL)
+            kill(folder, running)
             now = keys(folder)
             lost += len(kept - now)
             kept = now
@@ -152,6 +170,17 @@ def temp(folder: Path) -> list[subprocess.Popen[str]]:
     return [command(folder, sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force")]
 
 
+def queue(folder: Path) -> list[subprocess.Popen[str]]:
+    """Two experiments that two of DVC's queue workers run at once; a process that waits for both stands for them."""
+    dvc = f"{sys.executable} -m dvc"
+    script = (
+        f"{dvc} queue remove --all -q; {dvc} exp run --queue -q -S grade.annotators.a.timeout=2.1 && "
+        f"{dvc} exp run --queue -q -S grade.annotators.a.timeout=2.2 && {dvc} queue start -q -j 2 && sleep 5 && "
+        f"while {dvc} queue status | grep -qE 'Running|Queued'; do sleep 1; done"
+    )
+    return [command(folder, "bash", "-c", script)]
+
+
 def command(folder: Path, *words: str, root: Path | None = None) -> subprocess.Popen[str]:
     """Start a command in a process group of its own."""
     environment = buying.environment(folder, 1000.0)
@@ -168,8 +197,8 @@ def main() -> None:
     """Run the soaks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5000)
-    parser.add_argument("--kills", type=int, default=50, help="of the plain soak; the two others get a fifth")
-    parser.add_argument("--only", choices=["one process", "two processes", "dvc exp run --temp"])
+    parser.add_argument("--kills", type=int, default=50, help="of one process; others get fewer")
+    parser.add_argument("--only", choices=["one process", "two processes", "dvc exp run --temp", "two queue workers"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="also write bench/results/soak.json")
     options = parser.parse_args()
@@ -183,6 +212,7 @@ def main() -> None:
         "one process": (plain, options.kills),
         "two processes": (two, max(options.kills // 5, 1)),
         "dvc exp run --temp": (temp, max(options.kills // 5, 1)),
+        "two queue workers": (queue, max(options.kills // 10, 1)),
     }
     for name, (start, kills) in starts.items():
         if options.only in (None, name):
