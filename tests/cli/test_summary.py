@@ -71,6 +71,16 @@ def test_a_pool_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "over a pool (judged passages and the base's first 100; flatters the base)" in capsys.readouterr().out
 
 
+def test_published_figures_stand_beside_marked_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = {"miracl": {lang: part(0.61234, 0.5, 0.2) for lang in LANGUAGES}}
+    atomic.write_json(Path("metrics/evaluate.json"), record)
+    summary()
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    assert re.search(r"fine-tuned +0\.612( +0\.612){5} +measured", shown)
+    assert re.search(r"mContriever +0\.602 +0\.525 .* published: Pyserini", shown)
+
+
 def test_directions_and_one_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary(name="dev", directions=True)
     assert "-0.1000" in capsys.readouterr().out

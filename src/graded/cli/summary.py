@@ -41,6 +41,8 @@ def summary(
     console = Console(width=WIDTH, file=sys.stdout, highlight=False)
     for one in [name] if name else [one for one in record if role(one) == "test"] or list(record):
         console.print(table(one, record[one], directions))
+        if (beside := published(one, record[one])) is not None:
+            console.print(beside)
     for line in (tau_line(), pair_line(), money_line()):
         console.print(line)
 
@@ -82,6 +84,37 @@ def table(name: str, record: dict[str, Any], directions: bool) -> Table:
         cells.append(f"{part['queries']:,}" if "queries" in part else "")
         shown = {"mean-cross": "mean, cross-lingual"}.get(label, label)
         found.add_row(shown, *cells, style="bold" if label == "mean" else None)
+    return found
+
+
+def published(name: str, record: dict[str, Any]) -> Table | None:
+    """Return what others report of this benchmark beside what was measured, or None where nobody does."""
+    from rich import box
+    from rich.table import Table
+
+    from graded.analysis.published import reference
+
+    systems = reference(name, SHOWN[0])
+    langs = [
+        lang for lang, part in record.items() if SHOWN[0] in part and any(lang in one["values"] for one in systems)
+    ]
+    if not langs:
+        return None
+    found = Table(
+        title=f"{name}, {SHOWN[0]}: measured here, and as published", box=box.SIMPLE_HEAD, title_justify="left"
+    )
+    found.add_column("system", no_wrap=True)
+    for lang in langs:
+        found.add_column(lang, justify="right", no_wrap=True)
+    found.add_column("", overflow="fold")
+    for label, part in (("fine-tuned", None), ("base", "base"), ("BM25", "bm25")):
+        values = [(record[lang] if part is None else record[lang].get(part, {})).get(SHOWN[0]) for lang in langs]
+        if any(value is not None for value in values):
+            found.add_row(label, *(f"{value:.3f}" if value is not None else "" for value in values), "measured")
+    for one in systems:
+        values = [one["values"].get(lang) for lang in langs]
+        cells = [f"{value:.3f}" if value is not None else "" for value in values]
+        found.add_row(one["name"], *cells, f"published: {one['source']}", style="dim")
     return found
 
 
