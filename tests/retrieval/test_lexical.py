@@ -15,6 +15,7 @@ from graded.retrieval.lexical import Bm25, words
         ("Helsingin yliopisto, 1640–2024!", ["helsingin", "yliopisto", "1640", "2024"]),
         ("東京タワーは333m", ["東京", "京タ", "タワ", "ワー", "ーは", "333m"]),
         ("水 と", ["水", "と"]),
+        ("ﾃｽﾄ", ["テス", "スト"]),
         ("Ｆｕｌｌ snake_case", ["full", "snake", "case"]),
         ("مَدرسة كبيرة", ["مَدرسة", "كبيرة"]),
         ("हिन्दी में", ["हिन्दी", "में"]),

@@ -33,8 +33,12 @@ STEMMERS = {
 
 def words(text: str) -> list[str]:
     """Return the words of ``text`` in order, before stemming."""
+    text = unicodedata.normalize("NFKC", text).lower()
+    runs: list[str] = _WORD.findall(text)
+    if _CJK.search(text) is None:
+        return runs
     found: list[str] = []
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).lower()):
+    for word in runs:
         place = 0
         for run in _CJK.finditer(word):
             if run.start() > place:

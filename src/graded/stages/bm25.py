@@ -30,8 +30,8 @@ class Params(params.Section):
     k1: float = Field(default=0.9, ge=0)
     #: Weight of a passage's length.
     b: float = Field(default=0.4, ge=0, le=1)
-    #: Passages of a corpus; the index is in memory (about 1 GB a million), a larger corpus has no BM25 row.
-    most: int = Field(default=3_000_000, ge=1)
+    #: Passages of a corpus; the index is in memory (about 2.5 GB a million), a larger corpus has no BM25 row.
+    most: int = Field(default=2_000_000, ge=1)
 
 
 def main() -> None:
