@@ -2,7 +2,8 @@
 
 The server is the tests' stand-in in a process of its own, 0.2 s latency, 2.5 KB prompts, five logprobs; 512 requests in
 flight. Every side runs in a fresh process; a rate counts the whole call, from the first key to the last reading.
-``--pairs`` sets the requests a side and round, ``--rounds`` the rounds; ``--memory 0`` leaves out the run at a million.
+``--pairs`` sets the requests a side and round, ``--rounds`` the rounds; ``--memory 0`` leaves out the run at a million;
+``--peer distilabel=/path/to/venv/bin/python`` adds another client (bench/peers/) from an environment that has it.
 """
 
 from __future__ import annotations
@@ -171,6 +172,13 @@ def rate(side: str, url: str, pairs: int, processes: int = 1) -> float:
         return pairs * processes / max(finish(*running))
 
 
+def peer(name: str, python: str, url: str, requests: int) -> float:
+    """Return replies a second of another client, run by its own environment's interpreter."""
+    command = [python, str(ROOT / "bench" / "peers" / f"{name}.py"), url, str(requests)]
+    said = subprocess.run(command, cwd=ROOT / ".work", capture_output=True, text=True, check=True)
+    return float(said.stdout.split()[-1])
+
+
 def main() -> None:
     """Run all sides, or with ``--side`` one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -181,6 +189,7 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--url", default="")
     parser.add_argument("--folder", type=Path, default=Path("."))
+    parser.add_argument("--peer", action="append", default=[], help="distilabel=PYTHON or curator=PYTHON")
     options = parser.parse_args()
     if options.side:
         print(SIDES[options.side](options.url, options.pairs, options.folder))
@@ -189,20 +198,23 @@ def main() -> None:
     report = Report("annotate")
     with server() as url:
         pairs = options.pairs
-        found = interleave(
-            {
-                "openai": lambda: rate("openai", url, pairs // 3),
-                "ours": lambda: rate("ours", url, pairs),
-                "bare": lambda: rate("bare", url, pairs),
-                "two": lambda: rate("ours", url, pairs, processes=2),
-            },
-            options.rounds,
-        )
+        sides: dict[str, Callable[[], float]] = {
+            "openai": lambda: rate("openai", url, pairs // 3),
+            "ours": lambda: rate("ours", url, pairs),
+            "bare": lambda: rate("bare", url, pairs),
+            "two": lambda: rate("ours", url, pairs, processes=2),
+        }
+        peers = dict(one.split("=", 1) for one in options.peer)
+        for name, python in peers.items():
+            sides[name] = partial(peer, name, python, url, max(pairs // 6, 512))
+        found = interleave(sides, options.rounds)
         report.ratio("replies/s, one process", found["ours"], at_least=900)
         report.ratio("ours / openai at its defaults", ratios(found["ours"], found["openai"]), at_least=2.5)
         report.ratio("two processes / one", ratios(found["two"], found["ours"]), at_least=1.6)
         cost = [1 - one for one in ratios(found["ours"], found["bare"])]
         report.ratio("share of time that the ledger takes", cost, at_most=0.10)
+        for name in peers:
+            report.ratio(f"ours / {name}", ratios(found["ours"], found[name]))
         if options.memory:
             with tempfile.TemporaryDirectory(dir=ROOT / ".work") as folder:
                 finish(start("memory", url, options.memory, Path(folder)))

@@ -86,11 +86,11 @@ def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undist
         lost, kept = 0, set[str]()
         for number in range(kills):
             running = start(folder)
-            goal = server_replies(server) + draw.randint(0, 2 * pairs // kills)
+            goal = server_replies(server) + draw.randint(0, pairs // kills // 2)
             until = time.monotonic() + 60
             while server_replies(server) < goal and time.monotonic() < until and running[0].poll() is None:
                 time.sleep(0.005)
-            time.sleep(draw.random() * 0.2)
+            time.sleep(draw.random() * 0.1)
             kill(folder, running)
             now = keys(folder)
             lost += len(kept - now)
