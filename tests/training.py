@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import yaml
 
 from graded.formats import table
 from tests import workspace
@@ -55,14 +59,55 @@ def write(folder: Path, rows: list[tuple[Any, ...]] | None = None, **train: Any)
     (folder / "accelerate.yaml").write_text(launcher.read_text(encoding="utf-8"), encoding="utf-8")
 
 
-def launch(folder: Path, *, processes: int = 1, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the stage in ``folder`` as dvc.yaml does, on one thread a process."""
-    several = ["--cpu", "--num_processes", str(processes), "--num_machines", "1"] if processes > 1 else []
-    command = ["-m", "accelerate.commands.launch", "--quiet", "--config_file", "accelerate.yaml", *several]
+def command(processes: int = 1) -> list[str]:
+    """Return the command that runs the stage, as in dvc.yaml; several processes on a CPU start through torch's."""
+    if processes > 1:
+        launcher = ["torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(free_port())]
+    else:
+        launcher = ["accelerate.commands.launch", "--quiet", "--config_file", "accelerate.yaml"]
+    return [sys.executable, "-m", *launcher, "-m", "graded.stages.train"]
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def launch(folder: Path, *, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    """Run the stage in ``folder`` to its end."""
     return subprocess.run(
-        [sys.executable, *command, "-m", "graded.stages.train"],
-        cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False,
+        command(processes), cwd=folder, env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
+
+
+def kill_after(folder: Path, run: list[str], step: int) -> None:
+    """Start ``run`` in ``folder`` and kill -9 its process group once checkpoint ``step``, or a later one, is there."""
+    process = subprocess.Popen(
+        run, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + 120
+    while not any(int(path.name[5:]) >= step for path in folder.glob(".work/train/*/step-*")):
+        assert process.poll() is None, "the run ended before it was killed"
+        assert time.monotonic() < end, "no checkpoint came"
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def dvc_project(folder: Path) -> None:
+    """Make ``folder`` a DVC project whose one stage is train, as dvc.yaml of this repository has it."""
+    root = Path(__file__).resolve().parents[1]
+    stage = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["train"]
+    stage["deps"] = [path for path in stage["deps"] if not path.startswith("src/")]
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": stage}}), encoding="utf-8")
+    dvc = str(Path(sys.executable).with_name("dvc"))
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for run in (["git", "init", "-q"], [dvc, "init", "-q"], [dvc, "config", "core.analytics", "false"],
+                [*git, "commit", "-q", "-m", "start"]):  # fmt: skip
+        subprocess.run(run, cwd=folder, check=True, capture_output=True)
 
 
 def trainer(folder: Path, group: Any = None, seed: int = 5, **train: Any) -> Any:

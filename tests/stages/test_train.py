@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from graded.formats import table
 from graded.retrieval import description
@@ -67,3 +70,73 @@ def test_no_positive_is_one_line(tmp_path: Path, tiny: Path) -> None:
     assert done.stderr.strip() == (
         "graded: no pair reaches tau, so there is nothing to train on; lower tau: dvc exp run -S tau=1"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("through_dvc", [False, True])
+def test_killed_it_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, tiny: Path, through_dvc: bool) -> None:
+    """kill -9 of the whole process group at three steps; then the same command to its end."""
+    chosen = {"checkpoint_minutes": 0, "budget": "steps", "steps": 40, "dropout": 0.1, "weight_decay": 0.01}
+    whole, torn = (prepared(tmp_path / name, tiny, **chosen) for name in ("whole", "torn"))
+    assert training.launch(whole).returncode == 0
+    command = training.command()
+    if through_dvc:
+        command = [str(Path(sys.executable).with_name("dvc")), "repro", "train"]
+        training.dvc_project(torn)
+    for stop in (3, 11, 26):
+        training.kill_after(torn, command, stop)
+        assert not (torn / "data" / "model").exists()
+    done = subprocess.run(command, cwd=torn, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "train: goes on after step" in done.stdout
+    for name in ("model.safetensors", "README.md", "config.json"):
+        assert (torn / "data" / "model" / name).read_bytes() == (whole / "data" / "model" / name).read_bytes()
+    steps = [line.split("\t")[0] for line in (torn / "data/train/plots/metrics/loss.tsv").read_text().splitlines()]
+    assert steps == ["step", *map(str, range(1, 41))]
+    assert not list((torn / ".work" / "train").iterdir())
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path: Path, tiny: Path) -> None:
+    """`.work` on a file system with room for two checkpoints and a half."""
+    folder = prepared(tmp_path / "full", tiny, checkpoint_minutes=0, budget="steps", steps=6)
+    (folder / ".work").mkdir()
+    size = (tiny / "model.safetensors").stat().st_size * 3  # weights and two moments
+    enter = ["unshare", "--user", "--mount", "--map-root-user", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size={int(size * 2.5) >> 10}k tmpfs .work"
+    if subprocess.run([*enter, f"{mount}"], cwd=folder, capture_output=True, check=False).returncode:
+        pytest.skip("no file system may be mounted here")
+    inside = f'{mount} && "$@"; code=$?; find .work -name "step-*" -o -name "*.tmp"; exit $code'
+    done = subprocess.run(
+        [*enter, inside, "sh", *training.command()], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-1].startswith("graded: disk full while writing .work/train/")
+    assert "Traceback" not in done.stderr
+    left = sorted(Path(line).name for line in done.stdout.splitlines() if line.startswith(".work/"))
+    assert left == ["step-000000001", "step-000000002"]
+
+
+@pytest.mark.slow
+def test_two_processes_through_the_launcher_end_where_one_ends(tmp_path: Path, tiny: Path) -> None:
+    one, two = (prepared(tmp_path / name, tiny, budget="steps", steps=5, dropout=0.0) for name in ("one", "two"))
+    assert training.launch(one).returncode == 0
+    done = training.launch(two, processes=2)
+    assert done.returncode == 0, done.stderr
+    assert "infonce on 2 processes" in done.stdout
+    assert done.stdout.count("rows of") == 1
+    weights = [load_file(folder / "data" / "model" / "model.safetensors") for folder in (one, two)]
+    for name, value in weights[0].items():
+        if "key.bias" not in name:
+            np.testing.assert_allclose(value, weights[1][name], atol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+def test_adapters_are_merged_into_a_folder_like_any_other(tmp_path: Path, tiny: Path) -> None:
+    folder = prepared(tmp_path / "lora", tiny, lora={"rank": 4})
+    assert training.launch(folder).returncode == 0
+    before, after = load_file(tiny / "model.safetensors"), load_file(folder / "data" / "model" / "model.safetensors")
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert moved
+    assert all(name.endswith("weight") and "embeddings" not in name and "LayerNorm" not in name for name in moved)

@@ -21,8 +21,9 @@ class Group:
     def launched(cls) -> Group:
         """Return the group of this `accelerate launch` (one process where the program was started plainly)."""
         from accelerate import PartialState
+        from accelerate.utils import parse_flag_from_env
 
-        state = PartialState()
+        state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available())
         return cls(state.process_index, state.num_processes, state.device)
 
     @property
