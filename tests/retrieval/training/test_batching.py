@@ -25,6 +25,9 @@ def test_an_epoch_shows_every_row_once(mode: str) -> None:
     for epoch in range(2):
         rows = np.concatenate([rows for number, rows in batches if number == epoch])
         assert sorted(rows) == list(range(len(LANGS)))
+    assert [made.shown(step) for step in range(made.total + 1)] == [
+        0, *np.cumsum([len(rows) for _, rows in batches])
+    ]  # fmt: skip
     assert max(len(rows) for _, rows in batches) == 8
     first, second = batches[0][1], batches[made.per_epoch][1]
     assert list(first) != list(second)

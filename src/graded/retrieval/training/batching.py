@@ -50,6 +50,12 @@ class Plan:
         """Steps of the whole run."""
         return self.steps if self.steps is not None else self.epochs * self.per_epoch
 
+    def shown(self, steps: int) -> int:
+        """Return the rows that the first ``steps`` steps show."""
+        epochs, index = divmod(steps, self.per_epoch)
+        rest = self._cached(epochs)[:index] if index else []  # type: ignore[attr-defined]
+        return epochs * len(self.lang) + sum(map(len, rest))
+
     def batch(self, step: int) -> tuple[int, np.ndarray]:
         """Return the epoch of ``step`` (from 0) and its rows, at most ``size``, in an order that means nothing."""
         epoch, index = divmod(step, self.per_epoch)

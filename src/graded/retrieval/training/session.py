@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from graded.console import Progress, say
-from graded.errors import GradedError, ServiceError
+from graded.errors import ServiceError
 from graded.retrieval.training.checkpoint import Checkpoints
 from graded.retrieval.training.curves import Curves
 from graded.retrieval.training.trainer import Event, Trainer
@@ -27,8 +27,7 @@ def train(trainer: Trainer, checkpoints: Checkpoints, curves: Path) -> None:
     drawn = Curves(curves, plan.total, facts.get("history", [])) if first else None
     if first and start:
         say(f"train: goes on after step {start:,} of {plan.total:,}, from {checkpoints.folder}")
-    with Progress("train", plan.total * plan.size, "pairs") as progress:
-        progress.done = start * plan.size if first else 0
+    with Progress("train", plan.shown(plan.total) - plan.shown(start), "pairs") as progress:
 
         def done(event: Event) -> None:
             if drawn is None:
@@ -42,10 +41,8 @@ def train(trainer: Trainer, checkpoints: Checkpoints, curves: Path) -> None:
             trainer.run(start, done)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             raise memory(error, trainer.chunk) from None
-        except GradedError:
-            raise
     if drawn is not None:
-        drawn.end(steps=plan.total, pairs=sum(len(plan.batch(step)[1]) for step in range(plan.total)))
+        drawn.end(steps=plan.total, pairs=plan.shown(plan.total))
 
 
 def _resume(trainer: Trainer, checkpoints: Checkpoints) -> dict[str, Any]:
