@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_tau_runs_the_tail_alone_and_metrics_diff_shows_each_language(project: P
     done = clones.run(project, "dvc", "exp", "run", "--name", "strict", "-S", "tau=3")
     assert done.returncode == 0, done.stderr[-3000:]
     assert ran(done.stdout) == TAIL
+    assert any((project / "data/ledger").iterdir()), "an experiment must not take the ledger's snapshot away"
     diff = json.loads(clones.run(project, "dvc", "metrics", "diff", "--json").stdout)
     changed = diff.get("metrics/evaluate.json", {})
     assert any(key.startswith("sample.fi.nDCG@10") for key in changed), diff
@@ -117,3 +119,32 @@ def test_a_missing_reply_without_a_budget_names_the_two_ways_on(project: Path) -
     assert len(said) == 1
     assert "dvc pull data/ledger.dvc" in said[0]
     assert clones.run(project, "dvc", "checkout", "--quiet").returncode == 0
+
+
+def readme_commands() -> list[str]:
+    """Return every command of README.md's bash blocks."""
+    blocks = re.findall(r"```bash\n(.*?)```", (clones.ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_every_command_in_the_readme_runs(project: Path) -> None:
+    """As far as it can here: make dry, experiments queued, a profile up to its question, the rest for real."""
+    (project / "passages.csv").write_text("id,text\na,yksi\nb,kaksi\n", encoding="utf-8")
+    (project / "queries.csv").write_text("id,query\nq,luku?\n", encoding="utf-8")
+    (project / "qrels.csv").write_text("query_id,doc_id,score\nq,a,3\n", encoding="utf-8")
+    (project / "bin").mkdir()
+    script = f'#!/bin/sh\nexec {sys.executable} -c "from graded.cli import main; main()" "$@"\n'
+    (project / "bin" / "graded").write_text(script, encoding="utf-8")
+    (project / "bin" / "graded").chmod(0o755)
+    commands = readme_commands()
+    assert len(commands) >= 15
+    for command in commands:
+        dry = {"make": "make -n", "dvc exp run -S": "dvc exp run --queue -S"}
+        for start, instead in dry.items():
+            if command.startswith(start):
+                command = command.replace(start, instead, 1)
+        done = clones.run(project, "bash", "-c", f'PATH="$PWD/bin:$PATH"; {command}')
+        asks = command.startswith("graded profile") and "--yes" in done.stderr
+        assert done.returncode == 0 or asks, f"{command}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
+        assert "Traceback" not in done.stderr
