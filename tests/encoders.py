@@ -33,7 +33,9 @@ def sample_encoder(folder: Path, **fields: Any) -> Path:
     return folder
 
 
-def random_encoder(folder: Path, model_type: str, *, pooling: Pooling = "mean", **fields: Any) -> Path:
+def random_encoder(
+    folder: Path, model_type: str, *, pooling: Pooling = "mean", hidden_act: str = "gelu", **fields: Any
+) -> Path:
     """Write a random two-layer encoder of ``model_type`` with a byte-level tokenizer, and return ``folder``."""
     import torch
     from transformers import AutoConfig, AutoModel
@@ -47,6 +49,8 @@ def random_encoder(folder: Path, model_type: str, *, pooling: Pooling = "mean", 
     }  # fmt: skip
     have = AutoConfig.for_model(model_type)
     config = AutoConfig.for_model(model_type, **{key: value for key, value in sizes.items() if hasattr(have, key)})
+    if hasattr(have, "hidden_act") and model_type != "qwen3":
+        config.hidden_act = hidden_act
     if model_type == "xlm-roberta":
         config.type_vocab_size = 1
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,27 +20,45 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from graded.console import say
 from graded.errors import DataError, ParamError, one_of
 from graded.retrieval import description
 from graded.retrieval.flat import FlatModel
+from graded.retrieval.flat_linear import half_is_native
+from graded.retrieval.flat_packed import PackedModel
 from graded.retrieval.tokens import Ints, Tokenizer, Tokens, chunks
 
 Vectors = npt.NDArray[np.float32]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-#: Real tokens a chunk: enough rows for the products, few enough that activations stay near the core.
+#: Real tokens a chunk, at most: enough rows for the products, few enough that activations stay near the core.
 CPU_TOKENS = 2048
 GPU_TOKENS = 65536
+#: Chunks that a small job is cut into on a CPU, so that no core waits long for another at the end.
+CPU_CHUNKS = 32
+CPU_LEAST = 256
+
+#: [tokens] ids and [n] lengths to [n, dim] vectors, not normalised.
+Forward = Callable[[Any, Ints], Any]
 
 
 class Encoder:
     """An encoder that is ready; make one with :meth:`load`."""
 
     def __init__(
-        self, model: FlatModel, tokenizer: Tokenizer, record: description.Description, device: Any, workers: int
-    ):
-        self.model, self.tokenizer, self.description = model, tokenizer, record
+        self,
+        forward: Forward,
+        tokenizer: Tokenizer,
+        record: description.Description,
+        *,
+        dim: int,
+        device: Any,
+        workers: int,
+    ) -> None:
+        self.forward, self.tokenizer, self.description = forward, tokenizer, record
+        #: Length of a vector.
+        self.dim = dim
         self.device, self.workers = device, workers
 
     @classmethod
@@ -48,7 +66,8 @@ class Encoder:
         """Return the encoder in ``folder`` (config.json, tokenizer, safetensors, encoder.json).
 
         ``device`` is ``auto`` (the process's GPU where there is one), ``cpu`` or ``cuda[:n]``; ``dtype`` float32 or
-        bfloat16; ``workers`` threads on a CPU, by default one for each core this process may use.
+        bfloat16 (on a CPU without bfloat16 instructions the products are float32, which is faster there and exact);
+        ``workers`` threads on a CPU, by default one for each core this process may use.
 
         Raises:
             MissingError, DataError: the folder is not whole, or a file's sha256 is not the recorded one.
@@ -67,13 +86,9 @@ class Encoder:
                 f"{folder}: max_length is {record.max_length}, the model has positions for {model.limit} tokens; "
                 f"set encoder.max_length to {model.limit} or less"
             )
-        model = model.to(device=target, dtype=DTYPES[dtype]).requires_grad_(requires_grad=False)
-        return cls(model, Tokenizer(folder, record.max_length), record, target, workers or cores())
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-        return self.model.dim
+        forward = prepare(model, target, dtype)
+        tokenizer = Tokenizer(folder, record.max_length)
+        return cls(forward, tokenizer, record, dim=model.dim, device=target, workers=workers or cores())
 
     def encode(
         self,
@@ -88,12 +103,17 @@ class Encoder:
         """
         tokens = self.tokenizer(texts, self.description.prefix(kind))
         vectors = np.empty((len(tokens.lengths), self.dim), np.float32)
-        work = chunks(tokens.lengths, CPU_TOKENS if self.device.type == "cpu" else GPU_TOKENS)
+        work = chunks(tokens.lengths, self._budget(int(tokens.lengths.sum())))
         for which, rows in self._map(tokens, work):
             vectors[which] = rows
             if progress:
                 progress(len(which))
         return vectors
+
+    def _budget(self, total: int) -> int:
+        if self.device.type != "cpu":
+            return GPU_TOKENS
+        return max(CPU_LEAST, min(CPU_TOKENS, total // CPU_CHUNKS))
 
     def _map(self, tokens: Tokens, work: list[Ints]) -> Iterator[tuple[Ints, Vectors]]:
         if self.device.type != "cpu":
@@ -110,11 +130,22 @@ class Encoder:
 
     def _vectors(self, tokens: Tokens) -> Vectors:
         with torch.inference_mode():
-            pooled = self.model(torch.from_numpy(tokens.ids).to(self.device), tokens.lengths)
+            pooled = self.forward(torch.from_numpy(tokens.ids).to(self.device), tokens.lengths)
             if self.description.normalize:
                 pooled = torch.nn.functional.normalize(pooled, dim=1)
             rows: Vectors = pooled.cpu().numpy()
             return rows
+
+
+def prepare(model: FlatModel, device: Any, dtype: str) -> Forward:
+    """Return the fastest forward of ``model`` for encoding on ``device``."""
+    model = model.requires_grad_(requires_grad=False)
+    if device.type != "cpu":
+        return model.to(device=device, dtype=DTYPES[dtype])
+    if dtype == "bfloat16" and not half_is_native():
+        say("encoder: this CPU has no bfloat16 instructions; computing in float32, which is faster here")
+        dtype = "float32"
+    return PackedModel(model, DTYPES[dtype], CPU_TOKENS) if model.flat else model.to(dtype=DTYPES[dtype])
 
 
 @contextmanager

@@ -65,8 +65,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, where: Layout,
     so with dropout the runs are used on every device.
     """
     tokens, hidden = query.shape
-    shape = (tokens, heads, hidden // heads)
-    query, key, value = query.view(shape), key.view(shape), value.view(shape)
+    query, key, value = (part.unflatten(1, (heads, -1)) for part in (query, key, value))
     if query.is_cuda and dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
         return _varlen(query, key, value, where).reshape(tokens, hidden)
     sizes = where.sizes
