@@ -15,11 +15,12 @@ import yaml
 
 from graded.cli.profile import overlay
 from tests import clones
+from tests.closure import ROOT
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 TAIL = ["pair", "train", "retrieve@tuned", "evaluate", "report"]
-SMALL = {"languages": ["fi", "en"], "pair": {"size": 120}, "train": {"steps": 3, "batch_size": 16}}
+SMALL = {"languages": ["fi", "en"], "pair": {"size": 120}, "train": {"budget": "steps", "steps": 3, "batch_size": 16}}
 
 
 def ran(output: str) -> list[str]:
@@ -123,7 +124,7 @@ def test_a_missing_reply_without_a_budget_names_the_two_ways_on(project: Path) -
 
 def readme_commands() -> list[str]:
     """Return every command of README.md's bash blocks."""
-    blocks = re.findall(r"```bash\n(.*?)```", (clones.ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
 

@@ -50,7 +50,7 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser with a fresh profile; Playwright's event loop must not outlive the module, other tests have their own."""
+    """A browser with a fresh profile; Playwright's event loop ends with the module, other tests have their own."""
     if not CHROMIUM.is_file():
         pytest.skip(f"{CHROMIUM} is absent; install it with: apt-get install chromium")
     from playwright.sync_api import sync_playwright
