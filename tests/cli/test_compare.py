@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,22 +108,30 @@ def values(tuned: float, queries: list[str]) -> Iterator[tuple[str, str, str, st
         yield "toy", "fi", "fi", "tuned", query, "nDCG@10", tuned + place / 1000
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Git and DVC repository with two tagged revisions of the per-query values, made once."""
+    folder = tmp_path_factory.mktemp("template")
+    with contextlib.chdir(folder):
+        sh("git", "init", "-q", "-b", "main")
+        sh("git", "config", "user.email", "a@example.org")
+        sh("git", "config", "user.name", "a")
+        sh("dvc", "init", "-q")
+        path = Path("data/evaluate/per_query.parquet")
+        for revision, tuned, queries in (("one", 0.4, QUERIES), ("two", 0.6, QUERIES[:20])):
+            path.unlink(missing_ok=True)
+            table.write_rows(path, PER_QUERY, values(tuned, queries))
+            sh("dvc", "add", "-q", "data/evaluate")
+            sh("git", "add", "-A")
+            sh("git", "commit", "-qm", revision)
+            sh("git", "tag", revision)
+    return folder
+
+
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    sh("git", "init", "-q", "-b", "main")
-    sh("git", "config", "user.email", "a@example.org")
-    sh("git", "config", "user.name", "a")
-    sh("dvc", "init", "-q")
-    path = Path("data/evaluate/per_query.parquet")
-    for revision, tuned, queries in (("one", 0.4, QUERIES), ("two", 0.6, QUERIES[:20])):
-        path.unlink(missing_ok=True)
-        table.write_rows(path, PER_QUERY, values(tuned, queries))
-        sh("dvc", "add", "-q", "data/evaluate")
-        sh("git", "add", "-A")
-        sh("git", "commit", "-qm", revision)
-        sh("git", "tag", revision)
-    return tmp_path
+def repository(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(shutil.copytree(template, tmp_path / "copy", symlinks=True))
+    return tmp_path / "copy"
 
 
 def test_two_revisions(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
