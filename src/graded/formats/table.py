@@ -6,6 +6,7 @@ DuckDB does the joins over these files; this module moves rows in and out of Pyt
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,37 @@ def copy_query(
         target = str(temporary).replace("'", "''")
         connection.execute(f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)", parameters or [])
         return int(pq.ParquetFile(temporary).metadata.num_rows)
+
+
+def copy_queries(connection: duckdb.DuckDBPyConnection, selects: Iterable[str], path: Path) -> int:
+    """Write the rows of several selects, one after another, to ``path`` as Parquet and return how many.
+
+    Each is sorted on its own, so that the memory is that of the largest; row groups have :data:`GROUP` rows whatever
+    the batches that DuckDB hands over, so that equal rows are equal bytes. End each of ``selects`` in ORDER BY.
+    """
+    count = 0
+    with atomic(path) as temporary, ExitStack() as stack:
+        writer: Any = None
+        for select in selects:
+            reader = connection.sql(select).to_arrow_reader(GROUP)
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(temporary, reader.schema, compression="zstd"))
+            for group in _groups(reader):
+                writer.write_table(group)
+                count += group.num_rows
+    return count
+
+
+def _groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in reader:
+        waiting.append(batch)
+        while sum(len(one) for one in waiting) >= GROUP:
+            whole = pa.Table.from_batches(waiting)
+            yield whole.slice(0, GROUP).combine_chunks()
+            waiting = whole.slice(GROUP).to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
 
 
 def refuse_duplicates(path: Path, *columns: str) -> None:

@@ -84,14 +84,14 @@ def main() -> None:
     tau = thresholds(params.shared("tau"), languages)
     sizes = mixture(chosen, languages)
     parts = []
-    for lang, size in sizes.items():
+    for lang, size in sorted(sizes.items()):
         have = table.count_rows(BALANCE / f"{lang}.parquet")
         if size is not None and chosen.count == "pairs" and size > have:
             say(f"pair {lang}: {size:,} asked for, {have:,} there; all are taken")
         parts.append(select(lang, size, tau[lang], seed, chosen.count))
-    joined = f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY lang, query_id, doc_id"
+    ordered = [f"{part} ORDER BY p.query_id, p.doc_id" for part in parts]
     with table.connect(memory_gb=chosen.memory_gb) as connection:
-        table.copy_query(connection, joined, OUT)
+        table.copy_queries(connection, ordered, OUT)
         rows = connection.execute(
             "SELECT lang, count(*), count(*) FILTER (positive) FROM read_parquet(?) GROUP BY lang ORDER BY lang",
             [str(OUT)],
