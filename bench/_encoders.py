@@ -1,4 +1,4 @@
-"""Encoders, texts, peer and matmul peak for benchmarks: MiniLM, random e5-shaped XLM-R, real passages where they are."""
+"""Encoders, texts, peer and matmul peak for benchmarks; real passages where they are, random e5-shaped XLM-R."""
 
 from __future__ import annotations
 
