@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from graded.errors import DataError
-from graded.retrieval import description
+from graded.retrieval import description, flat_linear
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.flat_attention import layout, pool
 from graded.retrieval.tokens import Tokenizer, Tokens
@@ -24,9 +24,13 @@ def tokens(folder: Path) -> Tokens:
     return Tokenizer(folder, description.read(folder).max_length)(TEXTS)
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("name", ["bert", "xlmr"])
-def test_gradients_equal_transformers(name: str, recompute: bool, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("name", "recompute", "onednn"), [
+    ("bert", False, False), ("bert", True, True), ("xlmr", False, True), ("xlmr", True, False),
+])  # fmt: skip
+def test_gradients_equal_transformers(
+    name: str, recompute: bool, onednn: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flat_linear, "mkl_is_slow", lambda: onednn and flat_linear.onednn())
     folder = request.getfixturevalue(name)
     row = tokens(folder)
     model = FlatModel.load(folder, dropout=0.0, gradient_checkpointing=recompute).train()

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
 from graded.console import say
 from graded.errors import DataError, MissingError
 from graded.retrieval import description
 from graded.retrieval.flat_attention import Layout, Tensor, attend, layout, pool
+from graded.retrieval.flat_linear import dense, product
 from graded.retrieval.tokens import Ints
 
 #: Architectures of the flat path, with whether positions count from the padding index (RoBERTa's convention).
@@ -127,9 +127,9 @@ class FlatModel(torch.nn.Module):
         query, key, value = project(hidden, inner.query, inner.key, inner.value)
         dropout = inner.dropout.p if inner.training else 0.0
         mixed = attend(query, key, value, inner.num_attention_heads, where, dropout)
-        hidden = outer.LayerNorm(outer.dropout(outer.dense(mixed)) + hidden)
-        wide = layer.intermediate.intermediate_act_fn(layer.intermediate.dense(hidden))
-        return layer.output.LayerNorm(layer.output.dropout(layer.output.dense(wide)) + hidden)
+        hidden = outer.LayerNorm(outer.dropout(dense(outer.dense, mixed)) + hidden)
+        wide = layer.intermediate.intermediate_act_fn(dense(layer.intermediate.dense, hidden))
+        return layer.output.LayerNorm(layer.output.dropout(dense(layer.output.dense, wide)) + hidden)
 
     def _padded(self, input_ids: Tensor, where: Layout) -> Tensor:
         """The architecture's own forward over [n, longest], right-padded; back to [tokens, hidden]."""
@@ -145,7 +145,7 @@ def project(hidden: Tensor, *modules: Any) -> tuple[Tensor, ...]:
     if all(type(module) is torch.nn.Linear for module in modules):
         weight = torch.cat([module.weight for module in modules])
         bias = torch.cat([module.bias for module in modules])
-        return tuple(linear(hidden, weight, bias).chunk(len(modules), dim=1))
+        return tuple(product(hidden, weight, bias).chunk(len(modules), dim=1))
     return tuple(module(hidden) for module in modules)
 
 

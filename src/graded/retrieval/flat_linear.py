@@ -55,6 +55,57 @@ def half_is_native() -> bool:
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
+@cache
+def mkl_is_slow() -> bool:
+    """Whether float32 products should avoid MKL in training too: a processor that is not Intel's, and oneDNN works."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "vendor_id" in text and "GenuineIntel" not in text and onednn()
+
+
+def dense(module: Any, x: Tensor) -> Tensor:
+    """Return ``module(x)``, [tokens, in] to [tokens, out]; a plain float32 linear avoids a slow MKL, gradient included.
+
+    Anything else than ``torch.nn.Linear`` (a LoRA layer, say) and anything under autocast is called as it is.
+    """
+    if type(module) is not torch.nn.Linear:
+        return module(x)
+    return product(x, module.weight, module.bias)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``x @ weight' + bias`` with a gradient; see :func:`dense`."""
+    plain = x.device.type != "cpu" or x.dtype is not torch.float32 or torch.is_autocast_enabled("cpu")
+    if plain or not mkl_is_slow():
+        return functional.linear(x, weight, bias)
+    return _Product.apply(x, weight, bias)
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+class _Product(torch.autograd.Function):
+    """``functional.linear`` by oneDNN: the product and both of its gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _onednn(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        return (
+            _onednn(gradient, weight.t()) if for_x else None,
+            _onednn(gradient.t(), x.t()) if for_weight else None,
+            gradient.sum(0) if for_bias else None,
+        )
+
+
 class Linear:
     """``x @ weight' + bias``, then an activation or an addition; for inference, weights packed once."""
 
