@@ -30,7 +30,7 @@ BLOCK, CHUNK = 1024, 8192
 #: Pairs waiting for rescoring, at most; beyond them a block is settled early.
 PENDING = 2_000_000
 #: Pairs rescored at a time.
-RESCORE = 8192
+RESCORE = 512
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ def exact_scores(queries: Floats, query: npt.NDArray[np.int64], vectors: Floats,
     scores = np.empty(len(query), np.float32)
     for at in range(0, len(query), RESCORE):
         part = slice(at, at + RESCORE)
-        left, right = queries[query[part]].astype(np.float64), vectors[row[part]]
-        np.multiply(left, right, out=left)
+        left = queries[query[part]].astype(np.float64)
+        np.multiply(left, vectors[row[part]], out=left)
         scores[part] = left.sum(axis=1)
     return scores
 
