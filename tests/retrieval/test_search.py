@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graded.errors import DataError, ParamError
 from graded.retrieval import search
 from graded.retrieval.search import Hits, Search, top_k
+from graded.retrieval.search_device import DeviceProduct
+from graded.retrieval.search_pass import BFloat16Pass, Float32Pass, Int8Pass, Pass, float32_error, int8_is_exact
 
 Floats = npt.NDArray[np.float32]
 
@@ -116,6 +120,75 @@ def test_vectors_of_any_length(scale: float) -> None:
     vectors = unit(3000, 32, 2) * np.random.default_rng(3).uniform(0.1, 30, (3000, 1)).astype(np.float32)
     ids = [str(number) for number in range(3000)]
     same(top_k(queries, cut(ids, vectors, [1000]), 10), reference(queries, ids, vectors, 10))
+
+
+def near_ties(rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Scores within 1e-4 of each other: eight bits tell nothing apart."""
+    centre = unit(1, 48, 8)
+    vectors = centre + 0.002 * rng.standard_normal((5000, 48)).astype(np.float32)
+    return centre + 0.01 * rng.standard_normal((20, 48)).astype(np.float32), vectors
+
+
+def outliers(rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """A few components a hundred times the others, and passages of very different lengths."""
+    scale = np.ones(48, np.float32)
+    scale[:3] = 100
+    lengths = rng.uniform(0, 50, (5000, 1)).astype(np.float32)
+    return unit(20, 48, 1) * scale, unit(5000, 48, 2) * scale * lengths
+
+
+def zeros(rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Zero vectors among small ones."""
+    vectors = unit(5000, 48, 2) * np.float32(1e-6)
+    vectors[rng.random(5000) < 0.5] = 0
+    return np.concatenate([unit(19, 48, 1), np.zeros((1, 48), np.float32)]), vectors
+
+
+@pytest.mark.parametrize("first_pass", ["float32", "int8", "bfloat16", "device", "device bfloat16"])
+@pytest.mark.parametrize("make", [near_ties, outliers, zeros])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_first_pass_gives_the_same(
+    first_pass: str, make: Callable[[np.random.Generator], tuple[Floats, Floats]], threads: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if first_pass == "int8" and not int8_is_exact():
+        pytest.skip("this processor has no exact int8 product")
+    if first_pass.startswith("device"):  # a GPU's path, on the CPU
+        rounded = first_pass.endswith("16")
+        monkeypatch.setattr(search, "make_product", lambda q, k, *_: DeviceProduct(q, k, "cpu", rounded=rounded))
+        first_pass = "auto"
+    queries, vectors = make(np.random.default_rng(9))
+    ids = [f"d{number}" for number in range(len(vectors))]
+    expected = reference(queries, ids, vectors, 10)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        same(top_k(queries, cut(ids, vectors, [3000]), 10, first_pass=first_pass), expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([1, 3, 64, 100]), st.floats(1e-3, 1e3))
+def test_no_pair_above_its_floor_is_lost(seed: int, dim: int, scale: float) -> None:
+    """Each first pass's bound, on heavy-tailed vectors: with the floor at a pair's own score, the pair is there."""
+    rng = np.random.default_rng(seed)
+    queries = rng.standard_cauchy((7, dim)).clip(-1e3, 1e3).astype(np.float32)
+    vectors = (rng.standard_cauchy((90, dim)).clip(-1e3, 1e3) * scale).astype(np.float32)
+    exact = queries.astype(np.float64) @ vectors.astype(np.float64).T
+    norms, longest = np.linalg.norm(queries.astype(np.float64), axis=1), float(np.linalg.norm(vectors, axis=1).max())
+    kinds: list[Callable[..., Pass]] = [
+        Float32Pass,
+        BFloat16Pass,
+        *([Int8Pass] if dim >= Int8Pass.MIN_DIM and int8_is_exact() else []),
+    ]
+    for kind in kinds:
+        chosen = rng.integers(0, 90, 7)
+        floor = exact[np.arange(7), chosen].astype(np.float32)
+        query, row, found = kind(queries, norms).pairs(vectors, floor, longest * (1 + 1e-6))
+        assert set(zip(range(7), chosen, strict=True)) <= set(zip(query, row, strict=True)), kind
+        error = float32_error(norms, longest, dim)[query]
+        assert (np.abs(found - exact[query, row]) <= error).all(), kind
 
 
 def test_errors_quote_what_came() -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graded.errors import DataError, ParamError
+from graded.retrieval.search_device import DeviceProduct
 from graded.retrieval.search_product import Product, make_product
 
 Floats = npt.NDArray[np.float32]
@@ -59,14 +60,16 @@ class Search:
             raise ParamError(f"k: received {k}; expected a whole number from 1 up")
         self.queries, self.k = _vectors(queries, "queries", None), k
         self.first_pass, self.device = first_pass, device
+        _longest(self.queries, "queries")
         count = len(self.queries)
         self.scores = np.full((count, k), -np.inf, np.float32)
         self.ids = np.full((count, k), "", object)
-        self._blocks: dict[int, Product] = {}
+        self._blocks: dict[int, Product | DeviceProduct] = {}
 
     def add(self, ids: Sequence[str], vectors: Floats) -> None:
         """Search one shard, float32 ``[n, dim]`` and a doc_id a row; nothing of it is kept but the winners' ids."""
         vectors = _vectors(vectors, "passages", self.queries.shape[1])
+        longest = _longest(vectors, "passages")
         if len(ids) != len(vectors):
             raise DataError(f"received {len(ids)} doc_ids for {len(vectors)} vectors; expected one each")
         if not len(ids) or not len(self.queries):
@@ -76,16 +79,16 @@ class Search:
             if start not in self._blocks:
                 block = self.queries[start : start + BLOCK]
                 self._blocks[start] = make_product(block, self.k, self.first_pass, self.device)
-            self._search_block(start, self._blocks[start], names, vectors)
+            self._search_block(start, names, vectors, longest)
 
-    def _search_block(self, start: int, product: Product, names: npt.NDArray[np.object_], vectors: Floats) -> None:
-        stop = min(start + BLOCK, len(self.queries))
+    def _search_block(self, start: int, names: npt.NDArray[np.object_], vectors: Floats, longest: float) -> None:
+        stop, product = min(start + BLOCK, len(self.queries)), self._blocks[start]
         product.begin(self.scores[start:stop])
         waiting: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]] = []
         count, at, size = 0, 0, min(CHUNK, max(4 * self.k, 256))
         while at < len(vectors):
             end = min(at + size, len(vectors))
-            query, row, upper = product.candidates(vectors[at:end])
+            query, row, upper = product.candidates(vectors[at:end], longest)
             waiting.append((query, row + at, upper))
             count += len(query)
             at, size = end, min(2 * size, CHUNK)
@@ -189,7 +192,18 @@ def best(scores: Floats, ids: npt.NDArray[np.object_], k: int) -> tuple[Floats, 
 def _vectors(vectors: Floats, what: str, width: int | None) -> Floats:
     if vectors.ndim != 2 or (width is not None and vectors.shape[1] != width):
         raise DataError(f"{what}: received vectors of shape {list(vectors.shape)}; expected [n, {width or 'dim'}]")
-    vectors = np.ascontiguousarray(vectors, np.float32)
-    if not np.isfinite(vectors.sum(dtype=np.float64)):
+    return np.require(vectors, np.float32, ["C", "W"])
+
+
+def _longest(vectors: Floats, what: str) -> float:
+    """Return the largest norm of a row, 0 where there is none.
+
+    Raises:
+        DataError: a row is not finite, or so long that its norm is not.
+    """
+    import torch
+
+    longest = float(torch.linalg.vector_norm(torch.from_numpy(vectors), dim=1).max()) if len(vectors) else 0.0
+    if not np.isfinite(longest):
         raise DataError(f"{what}: a vector is not finite (NaN or infinity); check the encoder's dtype")
-    return vectors
+    return longest

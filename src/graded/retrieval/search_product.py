@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -12,49 +12,73 @@ import numpy as np
 import numpy.typing as npt
 
 from graded.errors import ParamError, one_of
-from graded.retrieval.search_pass import Float32Pass, Floats, Int8Pass, Ints, Pairs, Pass, float32_error, int8_is_exact
+from graded.retrieval.search_device import DeviceProduct
+from graded.retrieval.search_pass import (
+    BFloat16Pass,
+    Float32Pass,
+    Floats,
+    Int8Pass,
+    Ints,
+    Pairs,
+    Pass,
+    bfloat16_is_fast,
+    float32_error,
+    int8_is_exact,
+)  # fmt: skip
 
-FIRST_PASSES = ("float32", "int8")
+FIRST_PASSES: dict[str, type[Float32Pass] | type[Int8Pass] | type[BFloat16Pass]] = {
+    "float32": Float32Pass,
+    "int8": Int8Pass,
+    "bfloat16": BFloat16Pass,
+}
 
-#: Chunks after which a pass that lost is tried again; doubled each time it loses.
+#: Chunks after which the passes that are slower are tried again; doubled each time they lose.
 RETRY = 4
 
 
-def make_product(queries: Floats, k: int, first_pass: str, device: str) -> Product:
-    """Return the first pass of that name for a block of queries, float32 ``[Q, dim]``.
+def make_product(queries: Floats, k: int, first_pass: str, device: str) -> Product | DeviceProduct:
+    """Return the first pass of that name for a block of queries, float32 ``[Q, dim]``; ``auto`` races them.
 
     Raises:
         ParamError: there is no such first pass, or this processor cannot do it.
     """
     if first_pass not in ("auto", *FIRST_PASSES):
         raise ParamError(f"first_pass: {one_of(first_pass, ('auto', *FIRST_PASSES))}")
-    if first_pass == "int8" and not int8_is_exact():
-        raise ParamError("first_pass: received 'int8', which is exact with VNNI instructions only; legal here: float32")
+    if device != "cpu":
+        if first_pass == "int8":
+            raise ParamError(f"first_pass: received 'int8' on {device}; legal there: auto, float32, bfloat16")
+        return DeviceProduct(queries, k, device, rounded=first_pass == "bfloat16")
+    exact = queries.shape[1] >= Int8Pass.MIN_DIM and int8_is_exact()
+    if first_pass == "int8" and not exact:
+        raise ParamError(
+            "first_pass: received 'int8'; that needs VNNI and 16 components up; legal here: auto, float32, bfloat16"
+        )
     if first_pass == "auto":
-        first_pass = "int8" if int8_is_exact() else "float32"
-    return Product(queries, k, first_pass)
+        names = ["float32", *(["int8"] if exact else []), *(["bfloat16"] if bfloat16_is_fast() else [])]
+    else:
+        names = list(dict.fromkeys(["float32", first_pass]))
+    return Product(queries, k, names)
 
 
 class Product:
     """First passes on a CPU over pieces of a chunk, one thread a piece.
 
-    The cheap pass leaves more pairs to rescore: too many while the floor is low, or where all scores lie close
-    together. So both are timed, and the faster one goes on; which one it is changes nothing in the result.
+    A cheap pass leaves more pairs to rescore: too many while the floor is low, or where all scores lie close
+    together. So they are timed, and the fastest goes on; which one it is changes nothing in the result.
     """
 
-    def __init__(self, queries: Floats, k: int, first_pass: str) -> None:
+    def __init__(self, queries: Floats, k: int, names: Sequence[str]) -> None:
         import torch
 
         self.queries, self.k = queries, k
         self.norms = np.linalg.norm(queries.astype(np.float64), axis=1)
         self.lower = np.full((len(queries), k), -np.inf, np.float32)
-        self.kinds: list[type[Float32Pass] | type[Int8Pass]] = [Float32Pass]
-        if first_pass == "int8":
-            self.kinds.append(Int8Pass)
+        self.kinds = [FIRST_PASSES[name] for name in names]
         self.threads = torch.get_num_threads()
         self.passes: list[list[Pass]] = [[] for _ in self.kinds]
-        self.cost = [0.0] * len(self.kinds)  # seconds a passage, of each kind's last chunk
-        self.skip, self.patience = 0, RETRY
+        #: Seconds a passage, of each kind's last chunk.
+        self.cost = [0.0] * len(self.kinds)
+        self.since, self.patience, self.trial = 0, RETRY, 0
 
     def begin(self, known: Floats) -> None:
         """Start from the best scores known so far, float32 ``[Q, k]``, descending, -inf where there is none."""
@@ -64,19 +88,16 @@ class Product:
         """Return a score that each query's k-th best passage reaches, float32 ``[Q]``."""
         return self.lower[:, -1].copy()
 
-    def candidates(self, vectors: Floats) -> Pairs:
+    def candidates(self, vectors: Floats, longest: float) -> Pairs:
         """Return the pairs that may be among the k best: query, row, and the most that its exact score can be."""
-        import torch
-
         kind, start = self._kind(), time.thread_time()
         floor, step = self.floor(), self.kinds[kind].piece
         starts = range(0, len(vectors), step)
         with one_thread() if self.threads > 1 else nothing():
-            parts = list(self._map(kind, [vectors[at : at + step] for at in starts], floor))
+            parts = list(self._map(kind, [vectors[at : at + step] for at in starts], floor, longest))
         query = np.concatenate([part[0] for part in parts])
         row = np.concatenate([part[1] + at for part, at in zip(parts, starts, strict=True)])
         found = np.concatenate([part[2] for part in parts])
-        longest = float(torch.linalg.vector_norm(torch.from_numpy(vectors), dim=1).max())
         error = float32_error(self.norms, longest, vectors.shape[1])[query]
         keep = found + error >= floor[query]
         query, row, found, error = query[keep], row[keep], found[keep], error[keep]
@@ -84,19 +105,21 @@ class Product:
         self._learn(kind, (time.thread_time() - start + sum(part[3] for part in parts)) / len(vectors))
         return query, row, found + error
 
-    def _map(self, kind: int, pieces: list[Floats], floor: Floats) -> Iterator[tuple[Ints, Ints, Floats, float]]:
+    def _map(
+        self, kind: int, pieces: list[Floats], floor: Floats, longest: float
+    ) -> Iterator[tuple[Ints, Ints, Floats, float]]:
         workers = min(self.threads, len(pieces))
         while len(self.passes[kind]) < workers:
             self.passes[kind].append(self.kinds[kind](self.queries, self.norms))
         if workers == 1:
-            yield from ((*self.passes[kind][0].pairs(piece, floor), 0.0) for piece in pieces)
+            yield from ((*self.passes[kind][0].pairs(piece, floor, longest), 0.0) for piece in pieces)
             return
         free = list(self.passes[kind])
 
         def work(piece: Floats) -> tuple[Ints, Ints, Floats, float]:
             mine, start = free.pop(), time.thread_time()
             try:
-                return *mine.pairs(piece, floor), time.thread_time() - start
+                return *mine.pairs(piece, floor, longest), time.thread_time() - start
             finally:
                 free.append(mine)
 
@@ -104,21 +127,23 @@ class Product:
             yield from pool.map(work, pieces)
 
     def _kind(self) -> int:
+        """Return the fastest kind; now and then another one."""
         if len(self.kinds) == 1 or not np.isfinite(self.lower[:, -1]).all():
             return 0
-        if not self.cost[1]:
-            return 1
-        if self.cost[1] <= self.cost[0]:
-            return 1
-        if self.skip > 0:
-            self.skip -= 1
-            return 0
-        return 1
+        fastest = int(np.argmin(self.cost))
+        if self.since < self.patience:
+            return fastest
+        self.trial = (self.trial + 1) % len(self.kinds)
+        return self.trial
 
     def _learn(self, kind: int, cost: float) -> None:
+        fastest = int(np.argmin(self.cost))
         self.cost[kind] = cost
-        if kind == 1 and cost > self.cost[0]:
-            self.skip, self.patience = self.patience, 2 * self.patience
+        if kind == fastest and self.since < self.patience:
+            self.since += 1
+        elif kind != fastest:
+            self.patience = RETRY if cost < self.cost[fastest] else min(2 * self.patience, 64)
+            self.since = 0
 
     def _raise(self, query: npt.NDArray[np.int64], lower: Floats) -> None:
         """Put new lower bounds among each query's k best."""
