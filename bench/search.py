@@ -230,12 +230,12 @@ def main() -> None:
     parser.add_argument("--faiss-alone", action="store_true")
     parser.add_argument("--default-blas", action="store_true")
     chosen = parser.parse_args()
-    if chosen.stage or chosen.stream or chosen.faiss_alone:
-        parts = (chosen.stage and stage(chosen.stage), chosen.stream and stream(chosen.stream))
-        del parts
-        if chosen.faiss_alone:
-            faiss_alone()
-        return
+    if chosen.stage:
+        return stage(chosen.stage)
+    if chosen.stream:
+        return stream(chosen.stream)
+    if chosen.faiss_alone:
+        return faiss_alone()
     report = Report("search")
     default_blas(report)
     compare(report, "random 1M x 384", unit(QUERIES, 384, 1), unit(1_000_000, 384, 2), chosen.rounds, 1.25)
