@@ -1,0 +1,166 @@
+"""DVC's experiment queue, driven to its end.
+
+Workers of DVC's queue can stop before it is empty (treeverse/dvc #10398, #10562), so they are started again until
+every task is done. Workers are processes of their own: an interrupt here lets the experiments that run finish, and the
+queue keeps the others.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from graded.errors import MissingError, ParamError, ServiceError
+
+#: Seconds between two looks at the queue.
+POLL = 2.0
+#: Seconds that a worker gets to report for duty.
+GRACE = 15.0
+#: Starts of workers without any task getting done, before the queue counts as stuck.
+PATIENCE = 5
+
+
+class Task(NamedTuple):
+    """One entry of the queue; state is Queued, Running, Success or Failed."""
+
+    name: str
+    state: str
+    revision: str
+
+
+class Queue:
+    """The queue of the repository in the current folder."""
+
+    def __init__(self) -> None:
+        from dvc.exceptions import DvcException, NotDvcRepoError
+        from dvc.repo import Repo
+
+        try:
+            self._repo = Repo()
+        except NotDvcRepoError:
+            raise MissingError("no DVC repository here; run this inside a graded repository") from None
+        self._error = DvcException
+
+    def add(self, name: str, overrides: list[str], message: str, target: str = "evaluate") -> None:
+        """Queue one experiment.
+
+        Raises:
+            ParamError: DVC refused the values.
+        """
+        with _uninterrupted():
+            try:
+                self._repo.experiments.run(
+                    targets=[target], queue=True, name=name, params=overrides, message=message, copy_paths=None
+                )
+            except self._error as error:
+                raise ParamError(f"dvc exp run --queue -n {name}: {_line(error)}") from None
+
+    def tasks(self) -> list[Task]:
+        """Return all entries, finished ones too."""
+        try:
+            entries = self._repo.experiments.celery_queue.status()
+        except FileNotFoundError:  # a worker moved an entry while it was read
+            return self.tasks()
+        return [Task(one["name"] or one["rev"][:7], one["status"], one["rev"]) for one in entries]
+
+    def remove(self, tasks: Collection[Task]) -> None:
+        """Take entries that do not run out of the queue."""
+        if tasks:
+            self._repo.experiments.celery_queue.remove([task.revision for task in tasks])
+
+    def start(self, jobs: int) -> None:
+        """Start workers until there are ``jobs``; they find the commands of this Python's environment first."""
+        folder = str(Path(sys.executable).parent)
+        if folder not in os.environ.get("PATH", "").split(os.pathsep):
+            os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+        self._repo.experiments.celery_queue.start_workers(jobs)
+
+    def stop(self) -> None:
+        """Let the workers end after the experiment that each is running."""
+        self._repo.experiments.celery_queue.shutdown()
+
+    def workers(self) -> int:
+        """Return how many workers are alive."""
+        return len(self._repo.experiments.celery_queue.worker_status())
+
+    def logs(self, task: Task, lines: int = 3) -> list[str]:
+        """Return the last lines that an experiment printed."""
+        process = self._repo.experiments.celery_queue.proc.get(task.revision)
+        if process is None:
+            return []
+        return Path(process.stdout).read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+
+
+def drive(
+    queue: Queue,
+    names: Collection[str],
+    jobs: int,
+    tell: Callable[[str, str, float], None],
+    poll: float = POLL,
+) -> dict[str, str]:
+    """Run the queue until every named task is done; return name -> Success or Failed.
+
+    Args:
+        queue: holds the tasks.
+        names: of the tasks to wait for.
+        jobs: experiments at a time.
+        tell: told (name, state, seconds since it was seen to start) of each task that starts or ends.
+        poll: seconds between two looks.
+
+    Raises:
+        ServiceError: workers were started several times and nothing got done.
+        KeyboardInterrupt: after the workers were told to end.
+    """
+    state: dict[str, str] = {}
+    started: dict[str, float] = {}
+    starts, finished, last = 0, -1, -GRACE
+    try:
+        while True:
+            now = time.monotonic()
+            for task in queue.tasks():
+                if task.name in names and state.get(task.name) != task.state:
+                    state[task.name] = task.state
+                    if task.state == "Running":
+                        started[task.name] = now
+                    if task.state != "Queued":
+                        tell(task.name, task.state, now - started.get(task.name, now))
+            done = [name for name in names if state.get(name) in ("Success", "Failed")]
+            if len(done) == len(names):
+                return {name: state[name] for name in names}
+            if now - last > GRACE and not queue.workers():
+                starts = 1 if len(done) > finished else starts + 1
+                finished = len(done)
+                if starts > PATIENCE:
+                    raise ServiceError(
+                        f"queue: workers were started {PATIENCE} times and did nothing; see 'dvc queue status',"
+                        " then run the same command again"
+                    )
+                queue.start(min(jobs, len(names) - len(done)))
+                last = time.monotonic()
+            time.sleep(poll)
+    except KeyboardInterrupt:
+        queue.stop()
+        raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back: DVC changes params.yaml for a moment while it queues an experiment."""
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

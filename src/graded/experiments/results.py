@@ -1,0 +1,217 @@
+"""Experiments gathered into the tidy table: settings, means, intervals and per-query scores.
+
+Intervals of the means and of the differences to the base are percentile bootstrap intervals over queries, 95%; all
+experiments that evaluated the same queries share the draws. p is the paired randomisation test that the evaluate stage
+made, where it compared the metric.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graded.errors import GradedError, MissingError
+from graded.experiments import durations, git, outs, tidy
+from graded.formats import table
+from graded.records import Direction
+
+PER_QUERY, PAIR, METRICS = "data/evaluate/per_query.parquet", "data/pair.parquet", "metrics/evaluate.json"
+RESAMPLES = 2000
+#: What names one column of scores: set, query language, passage language, system, metric.
+Key = tuple[str, str, str, str, str]
+
+
+class Source(NamedTuple):
+    """One experiment to gather; ``commit`` is None for the files of the working folder."""
+
+    name: str
+    commit: str | None
+    baseline: str | None
+    sweep: str | None
+
+
+class Column(NamedTuple):
+    """Scores of one experiment under one key: ids of the queries, sorted, and float [Q]."""
+
+    queries: tuple[str, ...]
+    values: np.ndarray
+
+
+def sources(names: Iterable[str] | None = None) -> list[Source]:
+    """Return the experiments named (all, where None), newest of each name and baseline, oldest first.
+
+    A name that is no experiment may be a branch, a tag or a commit, or `workspace`.
+
+    Raises:
+        MissingError: nothing has that name.
+    """
+    have = git.experiments()
+    if names is None:
+        return [_source(one) for one in have]
+    found = []
+    for name in names:
+        same = [one for one in have if one.name == name]
+        if same:
+            found.append(_source(same[-1]))
+        elif name == "workspace":
+            found.append(Source(name, None, None, None))
+        else:
+            found.append(Source(name, _commit(name, have), None, None))
+    return found
+
+
+def _source(one: git.Experiment) -> Source:
+    subject = git.git("log", "-1", "--format=%s", one.commit)
+    sweep = subject.removeprefix("graded sweep ").split(":")[0] if subject.startswith("graded sweep ") else None
+    return Source(one.name, one.commit, one.baseline, sweep)
+
+
+def _commit(name: str, have: list[git.Experiment]) -> str:
+    try:
+        return git.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except GradedError:
+        near = ", ".join(one.name for one in have[-8:]) or "none yet"
+        raise MissingError(
+            f"results: received {name!r}, which is no experiment, branch, tag or commit; experiments: {near}"
+        ) from None
+
+
+@cache
+def scores(commit: str | None) -> Mapping[Key, Column]:
+    """Return the per-query scores of an experiment."""
+    path = Path(PER_QUERY) if commit is None else outs.find(commit, PER_QUERY)
+    found: dict[Key, dict[str, float]] = defaultdict(dict)
+    names = ("set", "query_lang", "doc_lang", "system", "metric", "query_id", "value")
+    for name, query_lang, doc_lang, system, metric, query_id, value in table.read_rows(path, *names):
+        found[name, query_lang, doc_lang, system, metric][query_id] = value
+    columns: dict[Key, Column] = {}
+    for key, values in found.items():
+        queries = tuple(sorted(values))
+        columns[key] = Column(queries, np.array([values[query_id] for query_id in queries]))
+    return columns
+
+
+def settings(source: Source) -> dict[str, Any]:
+    """Return the settings of an experiment, as columns of the tidy table."""
+    if source.commit is None:
+        from graded import params
+
+        values = params.load()
+    else:
+        values = git.read_yaml(source.commit, "params.yaml")
+    pair, train = values.get("pair") or {}, values.get("train") or {}
+    extra, negatives = pair.get("extra") or {}, train.get("negatives") or {}
+    return {
+        "experiment": source.name,
+        "commit": source.commit,
+        "baseline": source.baseline,
+        "sweep": source.sweep,
+        "tau": tidy.tau_text(values["tau"]),
+        "tau_extra": _tau(values["tau"], extra["language"]) if extra.get("language") else None,
+        "target": pair.get("target", "all"),
+        "size": pair.get("size"),
+        "count": pair.get("count", "pairs"),
+        "extra": extra.get("language"),
+        "extra_size": extra.get("size") if extra.get("language") else None,
+        "encoder": (values.get("encoder") or {}).get("name", "unknown"),
+        "annotator": values["annotator"],
+        "objective": train.get("objective", "infonce"),
+        "share_mined": negatives.get("share_mined", 0.0) if negatives.get("per_query") else None,
+        "seed": values["seed"] if train.get("seed") is None else train["seed"],
+        "_tau": values["tau"],
+    }
+
+
+def _tau(tau: Any, lang: str) -> float:
+    return float(tau.get(lang, tau.get("default", 0))) if isinstance(tau, Mapping) else float(tau)
+
+
+def gather(chosen: list[Source]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of the tidy table, and those of the per-query scores.
+
+    Raises:
+        MissingError: the scores of an experiment are neither in the cache nor on a remote.
+    """
+    columns = {source: scores(source.commit) for source in chosen}
+    intervals = _intervals(columns)
+    rows, singles = [], []
+    for source in chosen:
+        about, counts = settings(source), _counts(source)
+        tau, tested = about.pop("_tau"), _tested(source)
+        for key, column in columns[source].items():
+            name, query_lang, doc_lang, system, metric = key
+            lang = query_lang if about["target"] == "all" else about["target"]
+            place = {"set": name, "query_lang": query_lang, "doc_lang": doc_lang, "system": system, "metric": metric}
+            label = Direction(query_lang, doc_lang).label
+            p = (((tested.get(name) or {}).get(label) or {}).get("difference") or {}).get(metric) or {}
+            own = counts if system == "tuned" else {}
+            rows.append(
+                about
+                | place
+                | own
+                | {"tau_target": _tau(tau, lang), "queries": len(column.queries)}
+                | intervals[source, key]
+                | {"p": p.get("p") if system == "tuned" else None}
+            )
+            singles += [
+                {"experiment": source.name, **place, "query_id": query_id, "value": value}
+                for query_id, value in zip(column.queries, column.values.tolist(), strict=True)
+            ]
+    return rows, singles
+
+
+def _intervals(columns: Mapping[Source, Mapping[Key, Column]]) -> dict[tuple[Source, Key], dict[str, Any]]:
+    """Return value, interval, difference and its interval of every column; equal query sets share the draws."""
+    groups: dict[tuple[str, ...], list[tuple[Source, Key, bool]]] = defaultdict(list)
+    for source, own in columns.items():
+        for key, column in own.items():
+            groups[column.queries].append((source, key, False))
+            base = (*key[:3], "base", key[4])
+            if key[3] != "base" and base in own and own[base].queries == column.queries:
+                groups[column.queries].append((source, key, True))
+    found: dict[tuple[Source, Key], dict[str, Any]] = defaultdict(dict)
+    for queries, members in groups.items():
+        generator = np.random.default_rng(0)
+        count = len(queries)
+        weights = generator.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float32) / count
+        for start in range(0, len(members), 512):
+            part = members[start : start + 512]
+            values = np.stack([_values(columns[source], key, paired) for source, key, paired in part], axis=1)
+            low, high = np.quantile(weights @ values.astype(np.float32), [0.025, 0.975], axis=0)
+            for at, (source, key, paired) in enumerate(part):
+                names = ("difference", "difference_low", "difference_high") if paired else ("value", "low", "high")
+                triple = (float(values[:, at].mean()), float(low[at]), float(high[at]))
+                found[source, key] |= dict(zip(names, triple, strict=True))
+    return found
+
+
+def _values(own: Mapping[Key, Column], key: Key, paired: bool) -> np.ndarray:
+    return own[key].values - own[(*key[:3], "base", key[4])].values if paired else own[key].values
+
+
+def _counts(source: Source) -> dict[str, Any]:
+    """Return how much was trained on; what is not known here is left out."""
+    found: dict[str, Any] = {}
+    try:
+        path = Path(PAIR) if source.commit is None else outs.find(source.commit, PAIR)
+        found["train_pairs"] = table.count_rows(path)
+        found["train_positives"] = sum(positive for (positive,) in table.read_rows(path, "positive"))
+    except MissingError:
+        pass
+    seconds = durations.of(source.name)
+    return found | ({"seconds": seconds} if seconds is not None else {})
+
+
+def _tested(source: Source) -> Any:
+    try:
+        if source.commit is None:
+            return json.loads(Path(METRICS).read_text(encoding="utf-8"))
+        return git.read_yaml(source.commit, METRICS)
+    except (FileNotFoundError, MissingError):
+        return {}
