@@ -26,6 +26,14 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
+def test_yaml_is_read_as_dvc_writes_it(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "languages: [fi, no]\nseed: 10\ntrain: {rate: 1e-06, on: true, off: 'true', at: 2020-01-01}\n"
+    )
+    assert params.languages(path) == ["fi", "no"]
+    assert params.load(path)["train"] == {"rate": 1e-06, "on": True, "off": "true", "at": "2020-01-01"}
+
+
 def test_a_section_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, "pair: {name: x, inner: {size: 3}}\nlanguages: [fi, 'no']\nseed: 3\n")
     assert params.section("pair", Params, path) == Params(name="x", inner=Inner(size=3))
@@ -59,9 +67,7 @@ def test_no_file(tmp_path: Path) -> None:
         params.load(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize(
-    "text", ["languages: [no]", "languages: []", "languages: fi", "languages: [fi, fi]", "languages: ['../x']"]
-)
+@pytest.mark.parametrize("text", ["languages: []", "languages: fi", "languages: [fi, fi]", "languages: ['../x']"])
 def test_bad_languages(tmp_path: Path, text: str) -> None:
     with pytest.raises(ParamError, match="languages"):
         params.languages(write(tmp_path, text))

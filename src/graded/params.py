@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from graded.errors import MissingError, ParamError, one_of
+from graded.formats import yaml12
 
 PARAMS = Path("params.yaml")
 
@@ -46,7 +47,7 @@ def load(path: Path | None = None) -> dict[str, Any]:
     except FileNotFoundError:
         raise MissingError(f"no {path} in {Path.cwd()}; run this inside a graded repository") from None
     try:
-        values = yaml.safe_load(text)
+        values = yaml12.loads(text)
     except yaml.YAMLError as error:
         raise ParamError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -91,14 +92,14 @@ def languages(path: Path | None = None) -> list[str]:
 
     Raises:
         ParamError: the list is empty, repeats a code, or holds something that is not two or three small letters
-            (YAML reads a bare ``no`` as false: quote it).
+            (``no`` is Norwegian here, not false).
     """
     codes = shared("languages", path)
     if not isinstance(codes, list) or not codes:
         raise ParamError(f"languages: received {codes!r}; expected a list such as [fi, ar]")
     for code in codes:
         if not (isinstance(code, str) and code.isascii() and code.isalpha() and code.islower() and len(code) in (2, 3)):
-            raise ParamError(f"languages: received {code!r}; expected codes of two or three letters, 'no' in quotes")
+            raise ParamError(f"languages: received {code!r}; expected codes of two or three small letters")
     if len(set(codes)) != len(codes):
         raise ParamError(f"languages: received {codes!r}; a language stands twice")
     return codes

@@ -23,6 +23,11 @@ COMMANDS = {
     "estimate": Entry("graded.cli.estimate:estimate", "What dvc repro would buy: requests, tokens, dollars."),
     "compare": Entry("graded.cli.compare:compare", "Is one run or revision better than another, beyond noise?"),
     "fetch": Entry("graded.cli.fetch:fetch", "MIRACL or CLIRMatrix into a folder, resumed and verified."),
+    "sweep": Entry("graded.cli.sweep:sweep", "Run a grid of experiments over DVC's queue; resumable."),
+    "results": Entry("graded.cli.results:command", "Gather experiments into one tidy table, Parquet or CSV."),
+    "calibrate": Entry(
+        "graded.cli.calibrate:calibrate", "Find tau per language at the least training, on dev queries."
+    ),
     "import": Entry("graded.cli.bring:bring", "Turn CSV, JSONL or SQuAD files into a BEIR folder."),
     "figures": Entry("graded.cli.figures:figures", "The paper's figures and tables from a results table."),
     "report": Entry("graded.cli.figures:report", "The page about this run, with the sweeps of a results table."),

@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from graded.errors import MissingError, ServiceError
+from graded.formats import yaml12
 
 
 class Experiment(NamedTuple):
@@ -59,7 +58,10 @@ def fetch(remote: str) -> int:
 
 def working_tree() -> str:
     """Return a commit that holds the tracked files as they are now: what an experiment would start from."""
-    return git("stash", "create") or git("rev-parse", "HEAD")
+    # With nothing changed, `git stash create` prints nothing, and exits 1 where a file was written anew as it was.
+    subprocess.run(["git", "update-index", "-q", "--refresh"], capture_output=True, check=False)
+    head = git("rev-parse", "HEAD")
+    return (git("stash", "create") or head) if git("status", "--porcelain", "--untracked-files=no") else head
 
 
 @cache
@@ -83,8 +85,7 @@ def read(commit: str, path: str) -> str:
 @cache
 def read_yaml(commit: str, path: str) -> Any:
     """Return a YAML (or JSON) file of a commit."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(read(commit, path), Loader=loader)
+    return yaml12.loads(read(commit, path))
 
 
 def needs(pipeline: Mapping[str, Any], target: str) -> tuple[set[str], set[str]]:

@@ -27,6 +27,7 @@ from pydantic import Field
 
 from graded import params
 from graded.errors import MissingError, ParamError, one_of
+from graded.formats import yaml12
 
 FOLDER = Path("sweeps")
 
@@ -71,7 +72,7 @@ def load(name: str) -> tuple[str, Sweep]:
         have = sorted(file.stem for file in FOLDER.glob("*.yaml"))
         raise MissingError(f"sweep: {one_of(name, have)}, or the path of a YAML file")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml12.loads(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ParamError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     return path.stem, params.parse(path.stem, values, Sweep, path)
@@ -158,4 +159,5 @@ def text(value: Any) -> str:
         "inf",
     ):
         return str(value)
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # Hydra's rule: a backslash is one unless it stands before a quote.
+    return "'" + re.sub(r"(\\*)(?='|$)", r"\1\1", value).replace("'", "\\'") + "'"

@@ -8,27 +8,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from graded import params
 from graded.errors import ParamError
 from graded.experiments import git
 from graded.experiments.grid import Point, overrides
 from graded.experiments.queue import Queue, Task
+from graded.formats import yaml12
 
 
 class Plan(NamedTuple):
     """The experiments of a sweep by what is to be done.
 
-    ``resolved`` maps each name to the params.yaml it runs with; ``done`` to the experiment that ran it, under this name
-    or another; ``queued`` to its entry in the queue; ``stale`` are entries of these names that would run something
-    else, or failed.
+    ``resolved`` maps each point's name to the params.yaml it runs with; ``done`` to the experiment that ran it, under
+    this name or another; ``queued`` to its entry in the queue. ``todo`` maps it to the point to queue, under a name
+    that is free. ``stale`` are entries of these names that would run something else, or failed.
     """
 
     resolved: dict[str, dict[str, Any]]
     done: dict[str, git.Experiment]
     queued: dict[str, Task]
-    todo: list[Point]
+    todo: dict[str, Point]
     stale: list[Task]
 
 
@@ -55,11 +54,12 @@ def resolve(points: Sequence[Point], check: Callable[[Path], None] | None = None
                 apply_overrides(path, overrides(point.values, have))
             except DvcException as error:
                 raise ParamError(f"{point.name}: {point.values} cannot be set ({error})") from None
-            if check:
-                check(path)
-            found[point.name] = yaml.load(
-                path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            )
+            try:
+                if check:
+                    check(path)
+            except ParamError as error:
+                raise ParamError(f"{point.name}: {str(error).replace(str(path), 'params.yaml')}") from None
+            found[point.name] = yaml12.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -73,19 +73,35 @@ def plan(points: Sequence[Point], queue: Queue, check: Callable[[Path], None] | 
         if "dvc.yaml" in git.files(one.commit) and "params.yaml" in git.files(one.commit):
             there[git.fingerprint(one.commit)] = one
     done = {name: there[mark] for name, mark in wanted.items() if mark in there}
+    names = {mark: name for name, mark in wanted.items()}
+    head = git.git("rev-parse", "HEAD")
+    taken = {one.name for one in git.experiments() if one.baseline == head}
     queued: dict[str, Task] = {}
     stale: list[Task] = []
     for task in queue.tasks():
-        if task.name not in wanted or task.name in done:
-            continue
-        if task.state in ("Queued", "Running") and git.fingerprint(task.revision) == wanted[task.name]:
-            queued[task.name] = task
-        elif task.state != "Running":
+        if task.state in ("Queued", "Running"):
+            point = names.get(git.fingerprint(task.revision))
+            if point is not None and point not in done:
+                queued[point] = task
+            elif task.state == "Queued" and task.name in wanted:
+                stale.append(task)
+            else:
+                taken.add(task.name)
+        elif task.state == "Failed" and task.name in wanted:
             stale.append(task)
-        else:
-            raise ParamError(
-                f"{task.name} is running with other params or source files; wait for it,"
-                f" or 'dvc queue kill {task.name}'"
-            )
-    todo = [point for point in points if point.name not in done and point.name not in queued]
+    todo = {
+        point.name: point._replace(name=free(point.name, taken))
+        for point in points
+        if point.name not in done and point.name not in queued
+    }
     return Plan(resolved, done, queued, todo, stale)
+
+
+def free(name: str, taken: set[str]) -> str:
+    """Return ``name``, or ``name-2`` and so on where an experiment of other params has it; the result is taken."""
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}-{number}"
+    taken.add(found)
+    return found

@@ -7,6 +7,7 @@ queue keeps the others.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -85,9 +86,16 @@ class Queue:
         """Let the workers end after the experiment that each is running."""
         self._repo.experiments.celery_queue.shutdown()
 
-    def workers(self) -> int:
-        """Return how many workers are alive."""
-        return len(self._repo.experiments.celery_queue.worker_status())
+    def workers(self) -> tuple[int, int]:
+        """Return how many workers are alive, and how many of them run an experiment."""
+        status = self._repo.experiments.celery_queue.worker_status()
+        return len(status), sum(bool(tasks) for tasks in status.values())
+
+    def forget(self, task: Task) -> None:
+        """Take out an entry whose worker died; DVC itself shows it as running for ever."""
+        with contextlib.suppress(self._error):
+            self._repo.experiments.celery_queue.kill([task.revision], force=True)
+        self.remove([task])
 
     def logs(self, task: Task, lines: int = 3) -> list[str]:
         """Return the last lines that an experiment printed."""
@@ -102,6 +110,7 @@ def drive(
     names: Collection[str],
     jobs: int,
     tell: Callable[[str, str, float], None],
+    again: Callable[[str], None],
     poll: float = POLL,
 ) -> dict[str, str]:
     """Run the queue until every named task is done; return name -> Success or Failed.
@@ -111,20 +120,22 @@ def drive(
         names: of the tasks to wait for.
         jobs: experiments at a time.
         tell: told (name, state, seconds since it was seen to start) of each task that starts or ends.
+        again: queues the named task again, whose worker died.
         poll: seconds between two looks.
 
     Raises:
         ServiceError: workers were started several times and nothing got done.
         KeyboardInterrupt: after the workers were told to end.
     """
+    watch = _Watch()
     state: dict[str, str] = {}
     started: dict[str, float] = {}
-    starts, finished, last = 0, -1, -GRACE
     try:
         while True:
             now = time.monotonic()
-            for task in queue.tasks():
-                if task.name in names and state.get(task.name) != task.state:
+            tasks = [task for task in queue.tasks() if task.name in names]
+            for task in tasks:
+                if state.get(task.name) != task.state:
                     state[task.name] = task.state
                     if task.state == "Running":
                         started[task.name] = now
@@ -133,20 +144,68 @@ def drive(
             done = [name for name in names if state.get(name) in ("Success", "Failed")]
             if len(done) == len(names):
                 return {name: state[name] for name in names}
-            if now - last > GRACE and not queue.workers():
-                starts = 1 if len(done) > finished else starts + 1
-                finished = len(done)
-                if starts > PATIENCE:
-                    raise ServiceError(
-                        f"queue: workers were started {PATIENCE} times and did nothing; see 'dvc queue status',"
-                        " then run the same command again"
-                    )
-                queue.start(min(jobs, len(names) - len(done)))
-                last = time.monotonic()
+            if watch.due(now):
+                _tend(queue, watch, [task for task in tasks if task.state == "Running"], tell, again)
+                if not queue.workers()[0]:
+                    watch.restart(len(done))
+                    queue.start(min(jobs, len(names) - len(done)))
             time.sleep(poll)
     except KeyboardInterrupt:
         queue.stop()
         raise
+
+
+def _tend(
+    queue: Queue,
+    watch: _Watch,
+    running: list[Task],
+    tell: Callable[[str, str, float], None],
+    again: Callable[[str], None],
+) -> None:
+    """Queue again what counts as running while nobody runs it."""
+    if watch.lost(len(running), queue.workers()[1]):
+        for task in running:
+            tell(task.name, "Lost", 0.0)
+            queue.forget(task)
+            again(task.name)
+
+
+class _Watch:
+    """When to ask for the workers, and what their number says."""
+
+    def __init__(self) -> None:
+        self.asked = -GRACE
+        self.idle = self.starts = 0
+        self.finished = -1
+
+    def due(self, now: float) -> bool:
+        """Workers get GRACE seconds to report for duty, and are asked that often."""
+        if now - self.asked < GRACE:
+            return False
+        self.asked = now
+        return True
+
+    def lost(self, running: int, busy: int) -> bool:
+        """Return whether tasks count as running and, for the second time in a row, nobody runs one."""
+        self.idle = self.idle + 1 if running and not busy else 0
+        if self.idle < 2:
+            return False
+        self.idle = 0
+        return True
+
+    def restart(self, done: int) -> None:
+        """Count a start of workers.
+
+        Raises:
+            ServiceError: the last few got nothing done.
+        """
+        self.starts = 1 if done > self.finished else self.starts + 1
+        self.finished = done
+        if self.starts > PATIENCE:
+            raise ServiceError(
+                f"queue: workers were started {PATIENCE} times and did nothing; see 'dvc queue status',"
+                " then run the same command again"
+            )
 
 
 @contextmanager

@@ -24,7 +24,8 @@ class Params(Settings):
 
 def main() -> None:
     """Run the stage."""
-    chosen, seed = params.section("train", Params), params.seed()
+    chosen = params.section("train", Params)
+    seed = params.seed() if chosen.seed is None else chosen.seed
     tau, annotator = params.shared("tau"), str(params.shared("annotator"))
     # Waiting threads sleep: spinning ones cost most of a machine that runs anything else. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

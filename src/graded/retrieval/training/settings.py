@@ -106,5 +106,7 @@ class Settings(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     #: Minutes between two checkpoints; 0 writes one after every step.
     checkpoint_minutes: float = Field(5.0, ge=0)
+    #: Of batches, random negatives and dropout; null is the run's own. Data drawn by the run's seed stay as they are.
+    seed: int | None = Field(None, ge=0)
     #: CPU threads a process; null shares the cores among the processes.
     threads: int | None = Field(None, ge=1)

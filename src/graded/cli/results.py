@@ -1,0 +1,118 @@
+"""`graded results`: experiments gathered into one tidy table, as Parquet or CSV and on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graded import params
+from graded.console import say
+from graded.errors import MissingError
+from graded.experiments import git, results, tidy
+
+WIDTH = 100
+OUT = Path("results/results.parquet")
+
+
+def command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Experiments, branches, tags, commits or `workspace`; default: every experiment."),
+    ] = None,
+    sweep: Annotated[str | None, typer.Option(help="Only experiments whose name starts with this.")] = None,
+    out: Annotated[Path, typer.Option(help="Table to write: .parquet or .csv.")] = OUT,
+    remote: Annotated[str | None, typer.Option(help="Git remote whose experiments are fetched first.")] = None,
+) -> None:
+    """Gather params, metrics, intervals and per-query scores; write RESULTS and, beside it, RESULTS.scores.
+
+    Example: graded results --out results/figure5.csv --sweep figure5
+
+    Example: graded results main workspace
+    """
+    if remote:
+        say(f"{git.fetch(remote)} experiments fetched from {remote}")
+    chosen = results.sources(names or None)
+    if sweep:
+        chosen = [one for one in chosen if one.name == sweep or one.name.startswith(f"{sweep}-")]
+    if not chosen:
+        raise MissingError("results: no experiment here; 'graded sweep figure5' or 'dvc exp run -S tau=3' makes some")
+    rows, singles = results.gather(chosen)
+    count = tidy.write(out, rows)
+    scores = scores_path(out)
+    tidy.write(scores, singles, tidy.SCORES)
+    show(rows, "same")
+    say(f"{len(chosen)} experiments, {count:,} rows: {out}; {len(singles):,} per-query scores: {scores}")
+
+
+def scores_path(out: Path) -> Path:
+    """Return where the per-query scores of a table stand: `results.scores.parquet` beside `results.parquet`."""
+    return out.with_name(f"{out.stem}.scores.parquet")
+
+
+def table_of(names: Sequence[str], kind: str) -> None:
+    """Print the table of these experiments."""
+    rows, _ = results.gather(results.sources(list(dict.fromkeys(names))))
+    show(rows, kind)
+
+
+def show(rows: list[dict[str, Any]], kind: str) -> None:
+    """Print the primary metric of each experiment on the test sets, within 100 columns.
+
+    ``kind`` is `same` (one line a language that the experiment trained on, at most one for `all`) or `cross`.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    metric = str(next(iter((params.load().get("evaluate") or {}).get("metrics") or []), "nDCG@10"))
+    for name in test_sets(rows):
+        lines = [line for one in by_experiment(rows, name, metric) if (line := shown(one, kind))]
+        if not lines:
+            continue
+        found = Table(title=f"{name}: {metric}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        for at, column in enumerate(("experiment", "language", "base", "tuned", "change, 95% interval", "queries")):
+            found.add_column(column, justify="right" if at > 1 else "left", overflow="fold" if at == 0 else "ellipsis")
+        for line in lines:
+            found.add_row(*line)
+        Console(width=WIDTH, file=sys.stdout, highlight=False).print(found)
+
+
+def test_sets(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the sets of ``rows`` that are reported, by name; a set that params.yaml does not know counts as one."""
+    sets = (params.load().get("benchmark") or {}).get("sets") or {}
+    return sorted({row["set"] for row in rows if (sets.get(row["set"]) or {}).get("role", "test") == "test"})
+
+
+def by_experiment(rows: list[dict[str, Any]], name: str, metric: str) -> list[list[dict[str, Any]]]:
+    """Return the tuned rows of one set and metric, a list for each experiment."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["set"] == name and row["metric"] == metric and row["system"] == "tuned":
+            found.setdefault(row["experiment"], []).append(row)
+    return list(found.values())
+
+
+def shown(rows: list[dict[str, Any]], kind: str) -> list[str] | None:
+    """Return the cells of one experiment: its target language, or the mean over all its languages."""
+    target = rows[0]["target"]
+    own = [
+        row
+        for row in rows
+        if (row["query_lang"] == row["doc_lang"]) == (kind == "same") and target in ("all", row["query_lang"])
+    ]
+    if not own:
+        return None
+    count = len(own)
+    tuned = sum(row["value"] for row in own) / count
+    change = sum(row["difference"] or 0.0 for row in own) / count
+    text = f"{change:+.4f}"
+    if count == 1 and own[0]["difference_low"] is not None:
+        text += f" [{own[0]['difference_low']:+.4f}, {own[0]['difference_high']:+.4f}]"
+    label = target if target != "all" else "mean"
+    label += f" to {count}" if kind == "cross" else f" of {count}" if target == "all" else ""
+    queries = sum(row["queries"] for row in own)
+    return [rows[0]["experiment"], label, f"{tuned - change:.4f}", f"{tuned:.4f}", text, f"{queries:,}"]

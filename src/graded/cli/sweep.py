@@ -1,0 +1,88 @@
+"""`graded sweep NAME`: a grid of experiments over DVC's queue, counted first, resumable, with a table at its end."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graded import params
+from graded.console import say
+from graded.errors import ParamError, ServiceError, one_of
+from graded.experiments import git, grid
+
+#: Stages whose params a sweep can set; each is checked before anything is queued.
+CHECKED = ("encoder", "corpus", "benchmark", "sample", "query", "candidate", "grade", "balance", "pair", "train")
+SHIPPED = "sample/texts"
+
+
+def sweep(
+    name: Annotated[str, typer.Argument(help="A file in sweeps/ without .yaml, or the path of a YAML file.")],
+    form: Annotated[
+        str | None, typer.Option(help="Form of the sweep; default: sample on the shipped sample, else full.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Experiments at a time.")] = 1,
+    dry: Annotated[bool, typer.Option("--dry", help="Count and estimate, run nothing.")] = False,
+    remote: Annotated[
+        str | None, typer.Option(help="Git remote whose experiments count too; default: origin, where there is one.")
+    ] = None,
+) -> None:
+    """Queue the experiments of a sweep, skip those that are there, run the rest, show a table.
+
+    Example: graded sweep figure5 --jobs 2
+
+    Example: graded sweep figure5 --dry
+    """
+    title, chosen = grid.load(name)
+    kind = form or default_form(chosen)
+    if kind not in chosen.form:
+        raise ParamError(f"sweep {title}: --form {one_of(kind, chosen.form)}")
+    points = grid.expand(title, chosen.form[kind])
+    say(f"{title}: {chosen.title}{f' ({chosen.paper})' if chosen.paper else ''}, form {kind}")
+    consult(remote)
+
+    from graded.cli.results import table_of
+    from graded.experiments.sweep import run
+
+    names = run(title, points, jobs=jobs, dry=dry, check=check)
+    if names and not dry:
+        table_of([names[point.name] for point in points], chosen.show)
+
+
+def default_form(chosen: grid.Sweep) -> str:
+    """Return `sample` on the shipped sample's texts where the sweep has that form, else `full`."""
+    path = (params.load().get("corpus") or {}).get("path")
+    return "sample" if path == SHIPPED and "sample" in chosen.form else "full"
+
+
+def consult(remote: str | None) -> None:
+    """Fetch the commits of a remote's experiments; an unreachable default remote is a warning."""
+    name = remote or "origin"
+    if remote is None and name not in git.git("remote").splitlines():
+        return
+    try:
+        new = git.fetch(name)
+    except ServiceError as error:
+        if remote is not None:
+            raise
+        print(f"graded: {name} was not asked for its experiments ({error})", file=sys.stderr)
+        return
+    if new:
+        say(f"{new} experiments fetched from {name}")
+
+
+def check(path: Path) -> None:
+    """Refuse a params.yaml that a stage would refuse."""
+    from graded.analysis.tau import thresholds
+
+    languages = params.languages(path)
+    thresholds(params.shared("tau", path), languages)
+    for stage in CHECKED:
+        if stage in params.load(path):
+            module: Any = importlib.import_module(f"graded.stages.{stage}")
+            found = params.section(stage, module.Params, path)
+            if stage == "pair":
+                module.mixture(found, languages)

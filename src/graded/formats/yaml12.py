@@ -1,0 +1,48 @@
+"""YAML as DVC reads and writes it (1.2): `no` is a text, such as the code of Norwegian, and `1e-06` is a number.
+
+PyYAML alone reads YAML 1.1, where `no` is false and `1e-06` a text; a value that DVC wrote would come back as another.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):
+    """A safe loader with the numbers and truth values of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  (PyYAML's own name and form)
+        first: [
+            (tag, pattern)
+            for tag, pattern in rules
+            if tag.rsplit(":", 1)[1] not in ("bool", "int", "float", "timestamp")
+        ]
+        for first, rules in _Base.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def loads(text: str) -> Any:
+    """Return the content of one YAML document.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    return yaml.load(text, Loader=_Loader)

@@ -1,0 +1,133 @@
+"""Sweeps expand to the experiments that they name, and `-S` sets what a point says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from graded import params
+from graded.cli.sweep import check
+from graded.errors import MissingError, ParamError
+from graded.experiments import grid
+from graded.experiments.plan import resolve
+from tests.conftest import ROOT
+
+SWEEPS = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
+
+
+def form(*grids: dict[str, Any], **fixed: Any) -> grid.Form:
+    return grid.Form(set=fixed, grids=list(grids))
+
+
+def test_grids_are_products_and_their_union() -> None:
+    points = grid.expand("mine", form({"tau": [1, 2], "pair.size": [5, 10]}, {"tau": 3, "pair.size": 5}))
+    assert [point.name for point in points] == [
+        "mine-tau1-size5",
+        "mine-tau1-size10",
+        "mine-tau2-size5",
+        "mine-tau2-size10",
+        "mine-tau3-size5",
+    ]
+    assert points[1].values == {"tau": 1, "pair.size": 10}
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"pair.target": "fi", "tau": 1, "pair.size": 50000}, "s-fi-tau1-size50000"),
+        ({"tau": {"default": 2, "fi": 1.5}}, "s-tau-default2-fi1.5"),
+        ({"pair.target": "fi", "pair.extra.language": "en", "tau": 1}, "s-fi-plus-en-tau1"),
+        ({"train.negatives.share_mined": 0.5}, "s-mined0.5"),
+        ({"train.objective": "bixse", "pair.size": None}, "s-bixse"),
+        ({"languages": ["fi", "ar"]}, "s-languages-fi-ar"),
+        ({"annotator": "../../etc"}, "s-etc"),
+    ],
+)
+def test_names_tell_what_is_set_and_are_git_names(values: dict[str, Any], name: str) -> None:
+    assert grid.expand("s", form({key: [value] for key, value in values.items()}))[0].name == name
+
+
+def test_the_same_values_twice_are_one_experiment() -> None:
+    assert len(grid.expand("s", form({"tau": [1, 2]}, {"tau": [2, 3]}))) == 3
+
+
+def test_an_empty_list_is_refused() -> None:
+    with pytest.raises(ParamError, match="tau has no value"):
+        grid.expand("s", form({"tau": []}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"tau": 2.5},
+        {"tau": {"default": 2, "fi": 1}},
+        {"tau": {"default": 1, "no": 3}},
+        {"languages": ["fi", "no"]},
+        {"pair.size": 5, "pair.target": "no", "pair.extra.language": None},
+        {"evaluate.metrics": ["nDCG@10"]},
+        {"encoder.query_prefix": "query: "},
+        {"encoder.name": "it's a 'name' \\ with: {signs}, 1"},
+        {"train.seed": 7, "new.key": True},
+    ],
+)
+@pytest.mark.parametrize("tau", [1, {"default": 1, "ar": 3}])
+def test_overrides_set_just_what_they_say(
+    values: dict[str, Any], tau: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(params, "SHARED", (*params.SHARED, "new"))
+    before = {"tau": tau, "languages": ["fi", "ar"], "pair": {"size": None}, "encoder": {"name": "x"}}
+    Path("params.yaml").write_text(yaml.safe_dump(before), encoding="utf-8")
+    after = resolve([grid.Point("p", values)])["p"]
+    for key, value in values.items():
+        found: Any = after
+        for part in key.split("."):
+            found = found[part]
+        assert found == value
+    assert after["encoder"]["name"] == values.get("encoder.name", "x")
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_shipped_sweep_is_legal_on_the_sample(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full values too, where they name no annotator that the sample lacks: each stage takes each point."""
+    monkeypatch.chdir(ROOT)
+    _, sweep = grid.load(name)
+    assert {"full", "sample"} <= set(sweep.form)
+    for kind, one in sweep.form.items():
+        points = grid.expand(name, one)
+        assert len({point.name for point in points}) == len(points) > 1
+        resolve(points[:: max(1, len(points) // 4)], check)
+        if kind == "sample":
+            assert len(points) <= 16
+
+
+def test_six_sweeps_are_shipped() -> None:
+    assert SWEEPS == ["figure5", "figure6", "figure7", "hard-negatives", "objectives", "table1"]
+
+
+def test_full_figure5_is_the_papers_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    points = grid.expand("figure5", grid.load("figure5")[1].form["full"])
+    assert len(points) == 6 * 3 * 6
+    assert {point.values["pair.size"] for point in points} == set(range(50_000, 300_001, 50_000))
+
+
+def test_a_value_no_stage_takes_names_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ParamError, match=r"^bad: params.yaml: train\.objective"):
+        resolve([grid.Point("bad", {"train.objective": "infonse"})], check)
+    with pytest.raises(ParamError, match=r"no stage reads train\.negatives\.shared_mined.*did you mean 'share_mined'"):
+        resolve([grid.Point("bad", {"train.negatives.shared_mined": 0.5})], check)
+
+
+def test_no_such_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(MissingError, match=r"received 'figure55' \(did you mean 'figure5'\?\)"):
+        grid.load("figure55")
+    path = tmp_path / "own.yaml"
+    path.write_text("title: t\nforms: {}\n", encoding="utf-8")
+    with pytest.raises(ParamError, match=r"own\.forms|own\.form is missing"):
+        grid.load(str(path))
