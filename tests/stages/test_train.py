@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def prepared(folder: Path, encoder: Path, **train: Any) -> Path:
 
 
 def test_two_runs_give_the_same_weights_and_sentence_transformers_the_same_vectors(tmp_path: Path, tiny: Path) -> None:
-    folders = [prepared(tmp_path / name, tiny) for name in "ab"]
+    folders = [prepared(tmp_path / name, tiny, dropout=0.0) for name in "ab"]
     for folder in folders:
         done = training.launch(folder)
         assert done.returncode == 0, done.stderr
@@ -56,6 +57,8 @@ def test_two_runs_give_the_same_weights_and_sentence_transformers_the_same_vecto
         )
     record = description.read(model)
     assert (record.source, record.temperature, record.query_prefix) == ("train", 0.05, "query: ")
+    configs = [json.loads((folder / "config.json").read_text(encoding="utf-8")) for folder in (tiny, model)]
+    assert configs[0]["hidden_dropout_prob"] == configs[1]["hidden_dropout_prob"] == 0.1
     card = (model / "README.md").read_text(encoding="utf-8")
     assert "tau = 2" in card
     assert "| fi | 52 | 28 |" in card

@@ -65,7 +65,7 @@ def main() -> None:
         trained = record.model_copy(update={"source": "train", "temperature": setup.temperature(chosen, record)})
         told = setup.facts(chosen, record, drawn, trainer.plan.total, tau, annotator)
         with checkpoint.full_disk(MODEL):
-            export.save_folder(setup.merged(chosen, model), ENCODER, MODEL, trained, card.render(told))
+            export.save_folder(setup.merged(chosen, model, ENCODER), ENCODER, MODEL, trained, card.render(told))
         checkpoints.remove()
         say(f"train: {MODEL} written")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import partial
 from pathlib import Path
@@ -102,8 +103,12 @@ def model(chosen: Settings, folder: Path, seed: int) -> FlatModel:
     return made
 
 
-def merged(chosen: Settings, trained: FlatModel) -> FlatModel:
-    """Return the model with its adapters (if any) merged into the weights, under the checkpoint's own names."""
+def merged(chosen: Settings, trained: FlatModel, folder: Path) -> FlatModel:
+    """Return the model as it is saved: adapters (if any) merged into the weights, the dropout that ``folder`` names."""
+    before = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if name in before:
+            setattr(trained.body.config, name, before[name])
     if not chosen.lora.rank:
         return trained
     from peft.tuners.tuners_utils import BaseTunerLayer
