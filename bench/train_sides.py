@@ -41,15 +41,23 @@ def prepare(folder: str, models: list[str]) -> None:
 
     rows: list[tuple[Any, ...]] = []
     for lang in ("ar", "en", "es", "fi", "ja", "ru"):
-        with (ROOT / "sample" / "texts" / lang / "corpus.jsonl").open(encoding="utf-8") as file:
-            for doc in map(json.loads, file):
-                name = f"{lang}-{doc['_id']}"
-                text = f"{doc['title']} {doc['text']}"
-                rows.append((lang, name, name, 3.0, True, text[: max(24, len(text) // 8)], text))
+        source = ROOT / "sample" / "texts" / lang
+        docs = {doc["_id"]: f"{doc['title']} {doc['text']}" for doc in _lines(source / "corpus.jsonl")}
+        queries = {query["_id"]: query["text"] for query in _lines(source / "queries.jsonl")}
+        for path in sorted((source / "qrels").glob("*.tsv")):
+            for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+                query, doc, grade = line.split("\t")
+                if int(grade) > 0:
+                    name = f"{lang}-{query}-{doc}"
+                    rows.append((lang, name, name, 3.0, True, queries[query], docs[doc]))
     random.Random(3).shuffle(rows)
     table.write_rows(Path(folder) / "pair.parquet", PAIRS, rows)
     for model in models:
         _encoder(Path(folder) / model, model)
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _encoder(folder: Path, model: str) -> None:
