@@ -176,7 +176,7 @@ def queue(folder: Path) -> list[subprocess.Popen[str]]:
     script = (
         f"{dvc} queue remove --all -q; {dvc} exp run --queue -q -S grade.annotators.a.timeout=2.1 && "
         f"{dvc} exp run --queue -q -S grade.annotators.a.timeout=2.2 && {dvc} queue start -q -j 2 && sleep 5 && "
-        f"while {dvc} queue status | grep -qE 'Running|Queued'; do sleep 1; done"
+        f"while {dvc} queue status | grep -qE '[1-9][0-9]* active'; do sleep 1; done"
     )
     return [command(folder, "bash", "-c", script)]
 
