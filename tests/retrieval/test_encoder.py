@@ -76,6 +76,16 @@ def test_progress_counts_every_text_and_threads_are_given_back(bert: Path) -> No
     assert torch.get_num_threads() == before
 
 
+def test_groups_keep_the_order(xlmr: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder.load(xlmr)
+    texts = [f"{index} {text}" for index in range(3) for text in encoders.TEXTS]
+    whole = encoder.encode(texts, "passage")
+    monkeypatch.setattr("graded.retrieval.encoder.GROUP", 7)
+    counts = list[int]()
+    np.testing.assert_allclose(encoder.encode(texts, "passage", progress=counts.append), whole, atol=2e-6)
+    assert sum(counts) == len(texts)
+
+
 def test_no_texts_give_no_vectors(bert: Path) -> None:
     assert Encoder.load(bert).encode([], "query").shape == (0, 384)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graded.retrieval.tokens import Tokens, chunks
+from graded.retrieval.tokens import Tokenizer, Tokens, chunks
+from tests import encoders
 
 
 @given(st.lists(st.integers(1, 300), max_size=200), st.integers(1, 2048))
@@ -31,3 +34,11 @@ def test_take(rows: list[list[int]], random: object) -> None:
     taken = tokens.take(np.array(which, np.int64))
     assert taken.ids.tolist() == [i for index in which for i in rows[index]]
     assert taken.lengths.tolist() == [len(rows[index]) for index in which]
+
+
+def test_threads_give_the_same_tokens(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(encoders.random_encoder(tmp_path, "bert"), 16)
+    one, three = tokenizer(encoders.TEXTS, "query: "), tokenizer(encoders.TEXTS, "query: ", 3)
+    assert one.ids.tolist() == three.ids.tolist()
+    assert one.lengths.tolist() == three.lengths.tolist()
+    assert int(one.lengths.max()) == 16

@@ -34,6 +34,7 @@ COMMANDS = {
     "summary": Entry("graded.cli.summary:summary", "What the last run measured, used and cost."),
     "batches": Entry("graded.cli.batches:batches", "Batches under way; takes in what has ended."),
     "probe": Entry("graded.cli.probe:probe", "Grade hostile passages: how far an annotator can be talked up."),
+    "push-model": Entry("graded.cli.push:push_model", "The trained model's folder to the Hugging Face hub."),
     "profile": Entry("graded.cli.profile:profile", "Lay a profile (paper, small, own-data) over params.yaml."),
 }
 

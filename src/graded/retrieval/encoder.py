@@ -10,8 +10,9 @@ computed by one thread.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 #: Real tokens a chunk, at most: enough rows for the products, few enough that activations stay near the core.
 CPU_TOKENS = 2048
 GPU_TOKENS = 65536
+#: Texts sorted by length together; while one group is encoded, the next is tokenised.
+GROUP = 16384
 #: Chunks that a small job is cut into on a CPU, so that no core waits long for another at the end.
 CPU_CHUNKS = 32
 CPU_LEAST = 256
@@ -101,14 +104,26 @@ class Encoder:
 
         ``kind`` picks the prefix; ``progress`` is called with the number of texts just finished.
         """
-        tokens = self.tokenizer(texts, self.description.prefix(kind))
-        vectors = np.empty((len(tokens.lengths), self.dim), np.float32)
-        work = chunks(tokens.lengths, self._budget(int(tokens.lengths.sum())))
-        for which, rows in self._map(tokens, work):
-            vectors[which] = rows
-            if progress:
-                progress(len(which))
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        for begin, tokens in self._tokens(texts, self.description.prefix(kind)):
+            work = chunks(tokens.lengths, self._budget(int(tokens.lengths.sum())))
+            for which, rows in self._map(tokens, work):
+                vectors[begin + which] = rows
+                if progress:
+                    progress(len(which))
         return vectors
+
+    def _tokens(self, texts: Sequence[str], prefix: str) -> Iterator[tuple[int, Tokens]]:
+        """Tokenise in groups, one ahead of what is encoded."""
+        begins = range(0, len(texts), GROUP)
+        with ThreadPoolExecutor(1) as ahead:
+            tasks = deque[Future[Tokens]]()
+            for begin in begins:
+                tasks.append(ahead.submit(self.tokenizer, texts[begin : begin + GROUP], prefix, cores()))
+                if begin:
+                    yield begin - GROUP, tasks.popleft().result()
+            if tasks:
+                yield begins[-1], tasks.popleft().result()
 
     def _budget(self, total: int) -> int:
         if self.device.type != "cpu":

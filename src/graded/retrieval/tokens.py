@@ -7,6 +7,7 @@ unsorted, 1.5 sorted by characters, 1.01 sorted by tokens. Here nothing is padde
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,15 +70,21 @@ class Tokenizer:
             self._backend.no_padding()
             self._backend.enable_truncation(max_length)
 
-    def __call__(self, texts: Sequence[str], prefix: str = "") -> Tokens:
-        """Return the ids of ``prefix + text`` for each text, special tokens included."""
-        ids: list[npt.NDArray[np.int32]] = []
-        lengths: list[int] = []
-        for begin in range(0, len(texts), SLICE):
-            rows = self._rows([prefix + text for text in texts[begin : begin + SLICE]])
-            lengths += [len(row) for row in rows]
-            ids.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
-        return Tokens(np.concatenate(ids) if ids else np.empty(0, np.int32), np.asarray(lengths, np.int64))
+    def __call__(self, texts: Sequence[str], prefix: str = "", workers: int = 1) -> Tokens:
+        """Return the ids of ``prefix + text`` for each text, special tokens included; ``workers`` threads do it."""
+        if not texts:
+            return Tokens(np.empty(0, np.int32), np.empty(0, np.int64))
+        size = max(1, min(SLICE, -(-len(texts) // workers)))
+        slices = [texts[begin : begin + size] for begin in range(0, len(texts), size)]
+        with ThreadPoolExecutor(min(workers, len(slices))) as threads:
+            parts = list(threads.map(lambda part: self._tokens([prefix + text for text in part]), slices))
+        ids, lengths = zip(*parts, strict=True)
+        return Tokens(np.concatenate(ids), np.concatenate(lengths))
+
+    def _tokens(self, texts: list[str]) -> Tokens:
+        rows = self._rows(texts)
+        lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+        return Tokens(np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum())), lengths)
 
     def _rows(self, texts: list[str]) -> list[list[int]]:
         if self._backend is not None:

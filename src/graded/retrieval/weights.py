@@ -7,8 +7,10 @@ package is imported and no code of a repository is run: they are opened as files
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 from graded.errors import DataError, MissingError, ParamError, ServiceError
@@ -65,7 +67,7 @@ def from_hub(name: str, revision: str | None) -> Path:
             f"(https://huggingface.co/{name}/commits/main)"
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
@@ -73,12 +75,26 @@ def from_hub(name: str, revision: str | None) -> Path:
         raise ParamError(
             f"encoder.name: received {name!r}; expected a hub name such as intfloat/multilingual-e5-small"
         ) from (None)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except hub_errors() as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ServiceError(
             f"hub: {name} at {revision} did not come ({reason}); run again when the network is there, or set "
             f"encoder.source to path or package"
         ) from None
+
+
+def hub_errors() -> tuple[type[Exception], ...]:
+    """Return what the hub's client raises where the hub refuses or is not there; it has changed its HTTP library."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    clients = [name for name in ("httpx2", "httpx") if importlib.util.find_spec(name)]
+    return (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OSError,
+        ValueError,
+        *(import_module(name).HTTPError for name in clients),
+    )
 
 
 def pin(origin: Path, target: Path, record: Description, expected: dict[str, str]) -> Description:
