@@ -80,7 +80,7 @@ def test_what_is_there_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     write_text(paths[0], "x")
     assert finish(paths, lambda index: write_text(paths[index], "y"), Place(), found=found.append) == 1
     assert found == [0]
-    assert finish([Path("gone")], lambda _: pytest.fail("not needed"), Place(), result=paths[0]) == 0
+    assert finish([Path("gone")], lambda _: pytest.fail("not needed"), Place(), results=[paths[0]]) == 0
 
 
 def test_an_error_frees_the_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from graded.retrieval.encoder import Encoder
 from graded.retrieval.search_corpus import Searcher
 from graded.stages import retrieve
 from tests.encoders import random_encoder
+from tests.training import free_port
 from tests.workspace import write_params
 
 WORDS = ["lumi", "järvi", "metsä", "kaupunki", "katu", "silta", "talvi", "kesä", "joki", "vuori"]
@@ -147,15 +149,108 @@ def test_the_cut_changes_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatc
         assert [hit.score for hit in one] == pytest.approx([hit.score for hit in two], abs=1e-5)
 
 
+def test_kept_vectors_serve_other_queries(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_stage(monkeypatch, "dropped/run")
+    write_params(workspace, retrieve={"k": 10, "unit": 25, "embeddings": "keep"})
+    run_stage(monkeypatch, "kept/run")
+    for name, lines in contents(workspace / "dropped").items():
+        kept = list(trec.read_run(workspace / "kept" / name))
+        scores = [float(line.split()[4]) for line in lines.decode().splitlines()]
+        assert [hit.score for hit in kept] == pytest.approx(scores, abs=2e-3), "float16"
+    vectors = [np.load(path, mmap_mode="r") for path in sorted((workspace / ".work/vectors").glob("*.npy"))]
+    assert {(one.dtype, one.shape[1]) for one in vectors} == {(np.dtype(np.float16), 48)}
+    assert sum(len(one) for one in vectors) == 120
+    first = contents(workspace / "kept")
+    for path in (workspace / ".work/hits").iterdir():
+        path.unlink()
+    real = Encoder.encode
+
+    def queries_alone(self: Encoder, texts: list[str], kind: Any, **more: Any) -> Any:
+        assert kind == "query"
+        return real(self, texts, kind, **more)
+
+    monkeypatch.setattr(Encoder, "encode", queries_alone)
+    run_stage(monkeypatch, "kept/run")
+    assert contents(workspace / "kept") == first
+    table.write_rows(
+        workspace / "data/benchmark/mono/fi-fi/queries.parquet", table.QUERIES, [("new", "kaupunki talvi")]
+    )
+    run_stage(monkeypatch, "kept/run")
+    assert len(list(trec.read_run(workspace / "kept/run/mono/fi-fi.trec"))) == 10
+
+
+@pytest.mark.parametrize("index", ["hnsw", "ivf"])
+def test_an_approximate_run_says_so(workspace: Path, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
+    run_stage(monkeypatch, "exact/base")
+    write_params(workspace, retrieve={"k": 10, "unit": 25, "index": index})
+    run_stage(monkeypatch, "near/base")
+    lines = (workspace / "near/base/cross/fi-ar.trec").read_text().splitlines()
+    assert {line.split()[5] for line in lines} == {f"graded-base-{index}"}
+    exact = {tuple(line.split()[:3:2]) for line in (workspace / "exact/base/cross/fi-ar.trec").read_text().splitlines()}
+    assert len(exact & {tuple(line.split()[:3:2]) for line in lines}) > 0.8 * len(exact)
+
+
+STAGE = [sys.executable, "-m", "graded.stages.retrieve", "--encoder", "data/encoder", "--run"]
+
+
+def alone(rank: int = 0, world: int = 1) -> dict[str, str]:
+    """The environment of one process of several; one thread."""
+    return {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
+
+
+def test_killed_and_started_again(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kill -9 in the middle: what was finished is not made again, and the result is that of a run without a stop."""
+    write_workspace(workspace, passages=400, unit=10)
+    process = subprocess.Popen([*STAGE, "run"], env=alone())
+    folder = workspace / ".work/hits"
+    while not folder.is_dir() or len(list(folder.glob("[0-9a-f]*.parquet"))) < 5:
+        assert process.poll() is None, "it ended before it could be stopped"
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    finished = len(list(folder.glob("[0-9a-f]*.parquet")))
+    assert finished < 80
+    assert not (workspace / "run").exists()
+    units: list[int] = []
+    real = Searcher._search_unit
+
+    def counted(self: Searcher, unit: Any, *args: Any) -> Any:
+        units.append(unit.start)
+        return real(self, unit, *args)
+
+    monkeypatch.setattr(Searcher, "_search_unit", counted)
+    run_stage(monkeypatch, "again/run")
+    assert len(units) == 80 - finished
+    monkeypatch.setenv("DVC_ROOT", str(workspace / "elsewhere"))
+    run_stage(monkeypatch, "fresh/run")
+    assert contents(workspace / "again") == contents(workspace / "fresh")
+
+
 @pytest.mark.slow
-def test_under_accelerate_launch(workspace: Path) -> None:
-    command = ["-m", "graded.stages.retrieve", "--encoder", "data/encoder", "--run"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, *command, "alone/run"], check=True, cwd=workspace, env=env)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    env["DVC_ROOT"] = str(workspace / "elsewhere")
-    subprocess.run([*launch, *command, "together/run"], check=True, cwd=workspace, env=env)
-    assert contents(workspace / "alone") == contents(workspace / "together")
+def test_one_of_two_is_killed_and_the_other_finishes(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_workspace(workspace, passages=400, unit=10)
+    both = [subprocess.Popen([*STAGE, "both/run"], env=alone(rank, 2)) for rank in range(2)]
+    folder = workspace / ".work/hits"
+    while not folder.is_dir() or len(list(folder.glob("[0-9a-f]*.parquet"))) < 5:
+        time.sleep(0.002)
+    both[1].kill()
+    assert both[0].wait(timeout=120) == 0
+    both[1].wait()
+    monkeypatch.setenv("DVC_ROOT", str(workspace / "elsewhere"))
+    run_stage(monkeypatch, "alone/run")
+    assert contents(workspace / "alone") == contents(workspace / "both")
+
+
+@pytest.mark.slow
+def test_under_accelerate_launch(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four processes, as on four GPUs; without GPUs each takes a share of the cores."""
+    launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "4", "--main_process_port"]
+    command = [sys.executable, "-m", *launcher, str(free_port()), *STAGE[1:], "four/run"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.count("has done its part") == 3
+    monkeypatch.setenv("DVC_ROOT", str(workspace / "elsewhere"))
+    run_stage(monkeypatch, "one/run")
+    assert contents(workspace / "four") == contents(workspace / "one")
 
 
 def test_what_is_missing_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from graded.formats import table
 from graded.records import passage_text
 from graded.retrieval.search import Hits
-from graded.retrieval.search_corpus import Encodes, Floats
+from graded.retrieval.search_vectors import Encodes, Floats
 
 
 def rerank(

@@ -46,6 +46,10 @@ class Hits:
     ids: list[list[str]]
     scores: Floats
 
+    def take(self, rows: Sequence[int]) -> Hits:
+        """Return the hits of these queries, by their numbers, in this order."""
+        return Hits([self.ids[row] for row in rows], self.scores[list(rows)])
+
 
 class Search:
     """A running top-k of ``queries`` (float32 ``[Q, dim]``) over shards that come and go.

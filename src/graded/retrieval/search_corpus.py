@@ -6,11 +6,11 @@ gets the same result. A unit's file holds its own exact top-k, so that merging n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,32 +19,33 @@ import pyarrow.parquet as pq
 
 from graded.formats.atomic import atomic
 from graded.formats.table import open_parquet
-from graded.records import passage_text
 from graded.retrieval.distributed import Place
 from graded.retrieval.search import Hits, Search, best
-from graded.retrieval.shards import Rows, content_key, finish, read_range, split_rows, texts_key, work_folder
+from graded.retrieval.search_approximate import ApproximateSearch
+from graded.retrieval.search_vectors import Passages
+from graded.retrieval.shards import Rows, content_key, finish, split_rows, texts_key, work_folder
 
 Floats = npt.NDArray[np.float32]
 
 #: Query texts a unit of query encoding.
-QUERY_UNIT = 4096
+QUERY_UNIT = 1024
 
 HITS = pa.schema([("query", pa.int32()), ("doc_id", pa.string()), ("score", pa.float32())])
 
 
-class Encodes(Protocol):
-    """What is asked of an encoder; :class:`graded.retrieval.encoder.Encoder` is the one."""
+class Job(NamedTuple):
+    """A corpus (Parquet: doc_id, title, text) and the queries to search it for: (group, text), each pair once."""
 
-    @property
-    def dim(self) -> int: ...
+    corpus: Path
+    queries: Sequence[tuple[str, str]]
 
-    def encode(
-        self,
-        texts: Sequence[str],
-        kind: Literal["query", "passage"],
-        *,
-        progress: Callable[[int], None] | None = None,
-    ) -> Floats: ...
+
+class _Plan(NamedTuple):
+    """A job's units, their files and the file that they are merged into."""
+
+    units: list[Rows]
+    paths: list[Path]
+    merged: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,26 +53,32 @@ class Searcher:
     """A model at work on corpora.
 
     Attributes:
-        encoder: the model.
-        model_key: hash of all that its vectors depend on (weights, prefixes, length, dtype).
+        passages: the model, and how its vectors are made and kept.
         place: this process.
         k: passages a query.
         unit: passages that one process claims at a time.
-        block: passages encoded and searched at a time; bounds the memory.
+        index: ``exact``, or an approximate one of ``search_approximate.KINDS``.
         device: where the product runs.
     """
 
-    encoder: Encodes
-    model_key: str
+    passages: Passages
     place: Place
     k: int
     unit: int = 65536
-    block: int = 16384
+    index: str = "exact"
     device: str = "cpu"
 
     @classmethod
     def load(
-        cls, folder: Path, k: int, *, dtype: str = "float32", unit: int = 65536, place: Place | None = None
+        cls,
+        folder: Path,
+        k: int,
+        *,
+        dtype: str = "float32",
+        unit: int = 65536,
+        keep: bool = False,
+        index: str = "exact",
+        place: Place | None = None,
     ) -> Searcher:
         """Return a searcher with the encoder in ``folder``, on this process's GPU or its share of the cores.
 
@@ -85,74 +92,96 @@ class Searcher:
         place = place or Place()
         torch.set_num_threads(place.threads)
         encoder = Encoder.load(folder, dtype=dtype, workers=place.threads)
-        key = model_key(encoder.description.model_dump(), dtype)
-        return cls(encoder=encoder, model_key=key, place=place, k=k, unit=unit, device=str(encoder.device))
+        passages = Passages(encoder, model_key(encoder.description.model_dump(), dtype), keep=keep)
+        return cls(passages=passages, place=place, k=k, unit=unit, index=index, device=str(encoder.device))
 
-    def encode_queries(self, texts: Sequence[str]) -> Floats:
-        """Return the vectors of ``texts``, float32 ``[Q, dim]``; each unit of them encoded by one process."""
-        parts = [texts[start : start + QUERY_UNIT] for start in range(0, len(texts), QUERY_UNIT)]
-        keys = [content_key("queries", self.model_key, texts_key(part)) for part in parts]
+    def search(
+        self,
+        jobs: Sequence[Job],
+        groups: Mapping[str, Sequence[str]],
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Hits]:
+        """Return each job's top-k, a row a query.
+
+        Args:
+            jobs: what to search for what.
+            groups: all texts of each group of queries (a language); each group is encoded once.
+            progress: called with numbers of passages that are done, by this process or by others.
+
+        Raises:
+            MissingError, DataError: a corpus is not there or not what it should be.
+        """
+        report = progress or (lambda _: None)
+        plans = [self._plan(job) for job in jobs]
+        for plan in plans:
+            if plan.merged.exists():
+                report(sum(unit.stop - unit.start for unit in plan.units))
+        todo = [(job, plan) for job, plan in zip(jobs, plans, strict=True) if not plan.merged.exists()]
+        names = {name for job, _ in todo for name, _ in job.queries}
+        vectors = self.encode_queries({name: texts for name, texts in groups.items() if name in names})
+        work = [(job, plan, index) for job, plan in todo for index in range(len(plan.units))]
+
+        def make(number: int) -> None:
+            job, plan, index = work[number]
+            queries = np.stack([vectors[key] for key in job.queries])
+            write_hits(plan.paths[index], self._search_unit(plan.units[index], queries, report))
+
+        def found(number: int) -> None:
+            _, plan, index = work[number]
+            report(plan.units[index].stop - plan.units[index].start)
+
+        def merge(number: int) -> None:
+            job, plan = todo[number]
+            write_hits(plan.merged, merge_hits(plan.paths, len(job.queries), self.k))
+
+        results = [plan.merged for _, plan, _ in work]
+        finish([plan.paths[index] for _, plan, index in work], make, self.place, results=results, found=found)
+        finish([plan.merged for _, plan in todo], merge, self.place)
+        if self.place.first:
+            for _, plan in todo:
+                for path in plan.paths:
+                    path.unlink(missing_ok=True)
+        return [merge_hits([plan.merged], len(job.queries), self.k) for job, plan in zip(jobs, plans, strict=True)]
+
+    def _plan(self, job: Job) -> _Plan:
+        units = split_rows(job.corpus, self.unit if self.index == "exact" else 2**62)
+        texts = texts_key([part for query in job.queries for part in query])
+        settings = ["hits", self.passages.model_key, self.passages.keep, self.index, self.k, texts]
+        folder = work_folder("hits")
+        paths = [folder / f"{content_key(settings, unit.sha256, unit.start, unit.stop)}.parquet" for unit in units]
+        merged = content_key(settings, "merged", [[unit.sha256, unit.start, unit.stop] for unit in units])
+        return _Plan(units, paths, folder / f"{merged}.parquet")
+
+    def encode_queries(self, groups: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], Floats]:
+        """Return the vector of each (group, text); each unit of texts is encoded by one process."""
+        parts = [
+            (name, texts[start : start + QUERY_UNIT])
+            for name, texts in groups.items()
+            for start in range(0, len(texts), QUERY_UNIT)
+        ]
+        keys = [content_key("queries", self.passages.model_key, texts_key(texts)) for _, texts in parts]
         paths = [work_folder("queries") / f"{key}.npy" for key in keys]
 
         def make(index: int) -> None:
-            vectors = self.encoder.encode(parts[index], "query")
+            vectors = self.passages.encoder.encode(parts[index][1], "query")
             with atomic(paths[index]) as temporary, temporary.open("wb") as file:
                 np.save(file, vectors, allow_pickle=False)
 
         finish(paths, make, self.place)
-        vectors = [np.load(path, allow_pickle=False) for path in paths]
-        return np.concatenate(vectors) if vectors else np.zeros((0, self.encoder.dim), np.float32)
-
-    def search(
-        self, corpus: Path, texts: Sequence[str], vectors: Floats, *, progress: Callable[[int], None] | None = None
-    ) -> Hits:
-        """Return the top-k of ``corpus`` (Parquet: doc_id, title, text) for the queries ``texts``.
-
-        Args:
-            corpus: the passages.
-            texts: the queries' texts, which name the work; ``vectors`` are theirs, ``[Q, dim]``.
-            vectors: from :meth:`encode_queries`.
-            progress: called with numbers of passages that are done, by this process or by others.
-
-        Raises:
-            MissingError, DataError: the corpus is not there or not what it should be.
-        """
-        units = split_rows(corpus, self.unit)
-        settings = ["hits", self.model_key, texts_key(texts), self.k]
-        merged = self._path([*settings, [[unit.sha256, unit.start, unit.stop] for unit in units]])
-        paths = [self._path([*settings, unit.sha256, unit.start, unit.stop]) for unit in units]
-        report = progress or (lambda _: None)
-
-        def found(index: int) -> None:
-            report(units[index].stop - units[index].start)
-
-        def make(index: int) -> None:
-            write_hits(paths[index], self._search_unit(units[index], vectors, report))
-
-        def merge(_: int) -> None:
-            write_hits(merged, merge_hits(paths, len(texts), self.k))
-
-        finish(paths, make, self.place, result=merged, found=found)
-        finish([merged], merge, self.place)
-        if self.place.first:
-            for path in paths:
-                path.unlink(missing_ok=True)
-        return merge_hits([merged], len(texts), self.k)
-
-    def _path(self, key: list[Any]) -> Path:
-        return work_folder("hits") / f"{content_key(key)}.parquet"
+        return {
+            (name, text): vector
+            for (name, texts), path in zip(parts, paths, strict=True)
+            for text, vector in zip(texts, np.load(path, allow_pickle=False), strict=True)
+        }
 
     def _search_unit(self, unit: Rows, queries: Floats, report: Callable[[int], None]) -> Hits:
-        search = Search(queries, self.k, device=self.device)
-        for ids, vectors in self._encoded(unit, report):
+        search: Search | ApproximateSearch = Search(queries, self.k, device=self.device)
+        if self.index != "exact":
+            search = ApproximateSearch(queries, self.k, self.index)
+        for ids, vectors in self.passages.shards(unit, report):
             search.add(ids, vectors)
         return search.hits()
-
-    def _encoded(self, unit: Rows, report: Callable[[int], None]) -> Iterator[tuple[list[str], Floats]]:
-        for batch in read_range(unit, ["doc_id", "title", "text"], self.block):
-            ids, titles, texts = (batch.column(name).to_pylist() for name in ("doc_id", "title", "text"))
-            passages = [passage_text(title, text) for title, text in zip(titles, texts, strict=True)]
-            yield ids, self.encoder.encode(passages, "passage", progress=report)
 
 
 def model_key(record: dict[str, Any], dtype: str) -> str:

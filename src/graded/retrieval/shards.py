@@ -96,7 +96,7 @@ def finish(
     make: Callable[[int], None],
     place: Place,
     *,
-    result: Path | None = None,
+    results: Sequence[Path] | None = None,
     found: Callable[[int], None] | None = None,
 ) -> int:
     """See to it that every one of ``paths`` is there; return how many this process made.
@@ -105,14 +105,14 @@ def finish(
         paths: the units' files, content-keyed names (the same list in every process).
         make: writes ``paths[i]``, atomically.
         place: this process; each starts at its own part of the list, so that they seldom meet.
-        result: what the units are for; where it is there, they are no longer needed (and may be gone).
+        results: what each unit is for; where that is there, the unit is no longer needed (and may be gone).
         found: called with each unit that was there already, or that another process made.
 
     Units that another living process is making are waited for; those of a dead one are taken over.
     """
 
     def needed(index: int) -> bool:
-        return not (paths[index].exists() or (result is not None and result.exists()))
+        return not (paths[index].exists() or (results is not None and results[index].exists()))
 
     turn = len(paths) * place.rank // place.world
     missing, mine = [*range(turn, len(paths)), *range(turn)], set[int]()

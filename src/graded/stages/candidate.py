@@ -22,7 +22,7 @@ from graded.formats import table
 from graded.formats.atomic import atomic_folder
 from graded.retrieval.distributed import place
 from graded.retrieval.search import Hits
-from graded.retrieval.search_corpus import Searcher
+from graded.retrieval.search_corpus import Job, Searcher
 
 ENCODER, QUERY, SAMPLE, OUT = Path("data/encoder"), Path("data/query"), Path("data/sample"), Path("data/candidate")
 SCHEMA = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("rank", pa.int32()), ("score", pa.float32())])
@@ -66,8 +66,11 @@ def search(searcher: Searcher, lang: str, progress: Progress) -> tuple[list[str]
             f"{QUERY / lang}.parquet has no query with outcome 'ok'; see its outcomes, then 'dvc repro query'"
         )
     texts = [text for _, text in queries]
-    hits = searcher.search(sample, texts, searcher.encode_queries(texts), progress=progress.update)
-    return [query_id for query_id, _ in queries], hits
+    unique = list(dict.fromkeys(texts))
+    places = {text: number for number, text in enumerate(unique)}
+    job = Job(sample, [(lang, text) for text in unique])
+    [hits] = searcher.search([job], {lang: unique}, progress=progress.update)
+    return [query_id for query_id, _ in queries], hits.take([places[text] for text in texts])
 
 
 def rows(query_ids: list[str], hits: Hits) -> Iterator[tuple[str, str, int, float]]:

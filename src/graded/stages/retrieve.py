@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from graded import params
@@ -29,9 +28,11 @@ from graded.records import Direction, Query
 from graded.retrieval.distributed import place
 from graded.retrieval.rerank import rerank
 from graded.retrieval.search import Hits
-from graded.retrieval.search_corpus import Searcher
+from graded.retrieval.search_corpus import Job, Searcher
 
 BENCHMARK = Path("data/benchmark")
+#: What a run's tag says about its index.
+APPROXIMATE: dict[str, list[str]] = {"exact": [], "hnsw": ["hnsw"], "ivf": ["ivf"]}
 #: In the place of what only the first process knows.
 NONE = Hits([], np.zeros((0, 0), np.float32))
 
@@ -45,6 +46,10 @@ class Params(params.Section):
     dtype: Literal["float32", "bfloat16"] = "float32"
     #: Passages that a process claims at a time; what a restart can lose.
     unit: int = Field(65536, ge=1)
+    #: ``drop``: vectors never touch the disk. ``keep``: float16 under .work/vectors/, for later searches.
+    embeddings: Literal["drop", "keep"] = "drop"
+    #: ``exact``; ``hnsw`` and ``ivf`` (faiss) miss some, hold a corpus in memory, and are named in the run's tag.
+    index: Literal["exact", "hnsw", "ivf"] = "exact"
 
 
 class Task(NamedTuple):
@@ -66,14 +71,19 @@ def main() -> None:
     given = parser.parse_args()
     values, here = params.section("retrieve", Params), place()
     todo = tasks(BENCHMARK)
-    searcher = Searcher.load(given.encoder, values.k, dtype=values.dtype, unit=values.unit, place=here)
+    keep, tag = values.embeddings == "keep", "-".join(["graded", given.run.name, *APPROXIMATE[values.index]])
+    searcher = Searcher.load(
+        given.encoder, values.k, dtype=values.dtype, unit=values.unit, keep=keep, index=values.index, place=here
+    )
     hits = search(searcher, todo, f"retrieve {given.run.name}")
     if here.first:
         with atomic_folder(given.run) as folder:
             for task, found in zip(todo, hits, strict=True):
                 path = folder / task.benchmark / f"{task.direction.name}.trec"
-                trec.write_run(path, lines(task.queries, found), f"graded-{given.run.name}")
+                trec.write_run(path, lines(task.queries, found), tag)
         say(f"{given.run}: {len(todo)} runs, {sum(len(task.queries) for task in todo):,} queries")
+    else:
+        say(f"{given.run}: process {here.rank + 1} of {here.world} has done its part")
 
 
 def tasks(folder: Path) -> list[Task]:
@@ -110,37 +120,42 @@ def listing(home: Path, queries: Sequence[Query]) -> list[list[str]]:
 
 
 def search(searcher: Searcher, todo: Sequence[Task], label: str) -> list[Hits]:
-    """Return the hits of each task; corpora and queries that tasks share are encoded once."""
-    vectors = encode(searcher, todo)
-    found: dict[int, Hits] = {}
-    for index, task in enumerate(todo):
-        if task.listed is not None and searcher.place.first:
-            asked = np.stack([vectors[task.direction.query_lang, query.text] for query in task.queries])
-            found[index] = rerank(searcher.encoder, task.corpus, asked, task.listed, searcher.k)
-    whole = [(index, task) for index, task in enumerate(todo) if task.listed is None]
-    corpora = list(dict.fromkeys(task.corpus for _, task in whole))
-    with Progress(label, sum(table.count_rows(corpus) for corpus in corpora), "passages") as progress:
-        for corpus in corpora:
-            mine = [(index, task) for index, task in whole if task.corpus == corpus]
-            keys = [(task.direction.query_lang, query.text) for _, task in mine for query in task.queries]
-            places = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-            stacked = np.stack([vectors[key] for key in places])
-            hits = searcher.search(corpus, [text for _, text in places], stacked, progress=progress.update)
-            for index, task in mine:
-                rows = [places[task.direction.query_lang, query.text] for query in task.queries]
-                found[index] = Hits([hits.ids[row] for row in rows], hits.scores[rows])
-    return [found.get(index, NONE) for index in range(len(todo))]
+    """Return the hits of each task; a corpus that tasks share is encoded once, and so is a language's query text."""
+    asked: dict[Path, dict[tuple[str, str], int]] = {}
+    for task in todo:
+        if task.listed is None:
+            places = asked.setdefault(task.corpus, {})
+            for query in task.queries:
+                places.setdefault((task.direction.query_lang, query.text), len(places))
+    groups = texts(task for task in todo if task.listed is None)
+    jobs = [Job(corpus, list(places)) for corpus, places in asked.items()]
+    with Progress(label, sum(table.count_rows(corpus) for corpus in asked), "passages") as progress:
+        hits = dict(zip(asked, searcher.search(jobs, groups, progress=progress.update), strict=True))
+    return [
+        rank_listed(searcher, task)
+        if task.listed is not None
+        else hits[task.corpus].take(
+            [asked[task.corpus][task.direction.query_lang, query.text] for query in task.queries]
+        )
+        for task in todo
+    ]
 
 
-def encode(searcher: Searcher, todo: Sequence[Task]) -> dict[tuple[str, str], npt.NDArray[np.float32]]:
-    """Return the vector of each language's each query text."""
-    vectors: dict[tuple[str, str], npt.NDArray[np.float32]] = {}
-    for lang in dict.fromkeys(task.direction.query_lang for task in todo):
-        same = (query.text for task in todo if task.direction.query_lang == lang for query in task.queries)
-        texts = list(dict.fromkeys(same))
-        for text, vector in zip(texts, searcher.encode_queries(texts), strict=True):
-            vectors[lang, text] = vector
-    return vectors
+def texts(todo: Iterable[Task]) -> dict[str, list[str]]:
+    """Return each query language's texts, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for task in todo:
+        found.setdefault(task.direction.query_lang, {}).update(dict.fromkeys(query.text for query in task.queries))
+    return {lang: list(group) for lang, group in found.items()}
+
+
+def rank_listed(searcher: Searcher, task: Task) -> Hits:
+    """Return the hits of a task that ranks listed passages alone: the work of the first process."""
+    if task.listed is None or not searcher.place.first:
+        return NONE
+    vectors = searcher.encode_queries(texts([task]))
+    stacked = np.stack([vectors[task.direction.query_lang, query.text] for query in task.queries])
+    return rerank(searcher.passages.encoder, task.corpus, stacked, task.listed, searcher.k)
 
 
 def lines(queries: Sequence[Query], hits: Hits) -> Iterator[trec.Hit]:
