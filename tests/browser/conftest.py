@@ -72,6 +72,6 @@ def axe(root: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", AXE]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode:
+        if done.returncode or not script.is_file():
             pytest.skip(f"npm could not fetch {AXE}: {done.stderr.strip().splitlines()[-1:]}")
     return script.read_text(encoding="utf-8")
