@@ -48,7 +48,7 @@ check: .venv/.dev ## ruff, mypy --strict, import-linter
 	lint-imports --no-cache
 
 .PHONY: bench
-bench: .venv/.dev ## run bench/$$(NAME).py, or all of them
+bench: .venv/.dev ## one benchmark, as in: make bench NAME=encode; without NAME all of them
 	@for name in $(or $(NAME),$(filter-out harness,$(basename $(notdir $(wildcard bench/[a-z]*.py))))); do python -m bench.$$name; done
 
 .PHONY: record

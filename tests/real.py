@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,6 +30,7 @@ from tests.standin.chat import Answer, Body
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
+PROFILE = ROOT / "profiles" / "real-texts.yaml"
 PASSAGE = re.compile(r"\ABEGIN PASSAGE (\w+)\n(?P<passage>.*)\nEND PASSAGE \1\n", re.DOTALL)
 
 
@@ -59,18 +61,14 @@ def judgements(folders: list[Path]) -> Answer:
     return reply
 
 
-def configure(target: Path, **values: object) -> dict[str, object]:
-    """Lay profiles/real-texts.yaml and ``values`` over the clone's params.yaml; return all of it."""
+def configure(target: Path, values: dict[str, Any]) -> None:
+    """Lay profiles/real-texts.yaml and ``values`` over the clone's params.yaml; say that the stand-in costs nothing."""
     params = target / "params.yaml"
-    text = overlay(
-        params.read_text(encoding="utf-8"), (target / "profiles/real-texts.yaml").read_text(encoding="utf-8")
-    )
-    text = overlay(text, yaml.safe_dump(values)) if values else text
-    params.write_text(text, encoding="utf-8")
+    text = overlay(params.read_text(encoding="utf-8"), PROFILE.read_text(encoding="utf-8"))
+    params.write_text(overlay(text, yaml.safe_dump(values)), encoding="utf-8")
     free = {"input": 0, "cached": 0, "output": 0, "source": "own server"}
     prices = {"models": {"vllm": {"questions": free, "judgements": free}}}
     (target.parent / "prices.yaml").write_text(yaml.safe_dump(prices), encoding="utf-8")
-    return dict(yaml.safe_load(text))
 
 
 def run(target: Path, command: list[str], base_url: str) -> None:
@@ -100,14 +98,18 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         target = clones.clone(folder / "graded")
         (folder / "shared").symlink_to(REAL.parent)
-        values: dict[str, object] = {"tau": options.tau}
-        if options.languages:
-            values["languages"] = options.languages
-        if options.passages:
-            values["sample"] = {"size": options.passages}
-        folders = configure(target, **values)["corpus"]["folder"]  # type: ignore[index]
+        profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
+        folders, annotators = profile["corpus"]["folder"], profile["grade"]["annotators"]
         started = time.monotonic()
         with StandIn(judgements([REAL / name for name in folders.values()])) as server:
+            at = {"base_url": server.base_url}
+            asked = {name: settings | at for name, settings in annotators.items()}
+            values: dict[str, Any] = {"tau": options.tau, "query": at, "grade": {"annotators": asked}}
+            if options.languages:
+                values["languages"] = options.languages
+            if options.passages:
+                values["sample"] = {"size": options.passages}
+            configure(target, values)
             run(target, ["dvc", "pull", "--quiet", "--remote", "sample", "data/ledger.dvc"], server.base_url)
             run(target, ["dvc", "repro", "--quiet"], server.base_url)
             run(target, [sys.executable, "-c", "from graded.cli import main; main()", "summary"], server.base_url)
