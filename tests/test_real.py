@@ -1,4 +1,4 @@
-"""The pipeline on real texts, small: two languages of ../shared/data, the stand-in as the annotator, metrics at the end."""
+"""The pipeline on real texts, small: two languages of ../shared/data, the stand-in as the annotator."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 @pytest.mark.real
 @pytest.mark.slow
 def test_two_languages_run_to_their_metrics(real: Path, root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.real", "--languages", "ru", "en", "--passages", "24", "--keep", str(tmp_path)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    small = ["--languages", "ru", "en", "--passages", "24", "--keep", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.real", *small], cwd=root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     record = json.loads((tmp_path / "graded" / "metrics" / "evaluate.json").read_text(encoding="utf-8"))
     assert set(record) == {"xquad", "xquad-dev"}
