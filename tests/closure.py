@@ -3,6 +3,10 @@
 DVC reruns a stage when a file in its deps changes, so the deps have to name every module that the stage imports, also
 the late ones inside functions, and the data files of the package that those modules name. A module without code (a
 docstring alone) is left out.
+
+The params of its own section are written too: the section's name, or its parts where the section holds a key ``size``.
+DVC 3.67 leaves every mapping key ``size`` and ``nfiles`` out of a run's hash (they are meant to be those of files), so
+that with ``params: [pair]`` two experiments of different ``pair.size`` get one another's outputs from the run cache.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
+#: Keys that DVC leaves out of the hash of a run.
+UNSEEN = frozenset({"size", "nfiles"})
 #: Kinds of data files that a module may read from its own folder.
 DATA = frozenset({".json", ".jsonl", ".yaml", ".tsv", ".html", ".css", ".js"})
 
@@ -78,6 +84,23 @@ def data_files(file: Path) -> frozenset[Path]:
     return frozenset(path for name in names if (path := file.parent / name).is_file())
 
 
+def unseen(value: Any) -> bool:
+    """Return whether a mapping holds, at any depth, a key that DVC leaves out of a run's hash."""
+    return isinstance(value, dict) and any(key in UNSEEN or unseen(inner) for key, inner in value.items())
+
+
+def own_params(name: str, value: Any) -> list[str]:
+    """Return the entries of a stage's params list for its section: dotted as deep as ``unseen`` asks for."""
+    if not unseen(value):
+        return [name]
+    return [part for key, inner in value.items() for part in own_params(f"{name}.{key}", inner)]
+
+
+def shared(params: Any, name: str) -> list[str]:
+    """Return the entries of a stage's params list that are not of its own section."""
+    return [str(one) for one in params if str(one).split(".")[0] != name]
+
+
 def load() -> Any:
     """Return dvc.yaml as ruamel keeps it, comments and all."""
     return YAML().load(ROOT / "dvc.yaml")
@@ -89,14 +112,17 @@ def body(stage: Any) -> Any:
 
 
 def main() -> None:
-    """Rewrite the source files among the deps of every stage."""
+    """Rewrite the source files among the deps of every stage, and the params of its own section."""
     yaml = YAML()
     yaml.width = 200
     yaml.indent(mapping=2, sequence=4, offset=2)
     document = load()
+    values = YAML(typ="safe").load(ROOT / "params.yaml")
     for name, stage in document["stages"].items():
         deps = [dep for dep in body(stage).get("deps", []) if not str(dep).startswith("src/")]
         body(stage)["deps"] = deps + closure(name)
+        params = body(stage)["params"]
+        params[:] = [*shared(params, name), *own_params(name, values[name])]
     if "--write" in sys.argv[1:]:
         yaml.dump(document, ROOT / "dvc.yaml")
     else:

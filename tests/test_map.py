@@ -77,6 +77,31 @@ def test_params_of_the_map_are_those_the_stage_reads(stage: str) -> None:
     assert read == listed
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_of_the_own_section_are_all_seen_by_dvc(stage: str) -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    listed = [str(name) for name in closure.body(STAGES[stage])["params"] if str(name).split(".")[0] == stage]
+    assert listed == closure.own_params(stage, values[stage]), "run: python -m tests.closure --write"
+
+
+@pytest.mark.parametrize("stage", ["sample", "pair"])
+def test_another_size_is_another_run_to_dvc(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dvc.repo import Repo
+
+    listed = [str(name) for name in closure.body(STAGES[stage])["params"]]
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    copy = {"cmd": "cp params.yaml out", "deps": ["dep"], "params": listed, "outs": ["out"]}
+    monkeypatch.chdir(tmp_path)
+    Path("dep").write_text("x", encoding="utf-8")
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {stage: copy}}), encoding="utf-8")
+    with Repo.init(no_scm=True) as repo:
+        for size in (200, 400, 200):
+            values[stage]["size"] = size
+            Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+            repo.reproduce()
+            assert yaml.safe_load(Path("out").read_text(encoding="utf-8"))[stage]["size"] == size
+
+
 def test_params_yaml_has_no_key_that_no_stage_reads() -> None:
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     assert set(values) == {*SECTIONS, *SHARED}

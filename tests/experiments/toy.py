@@ -56,12 +56,12 @@ stages:
   pair:
     cmd: python pair.py
     deps: [pair.py]
-    params: [tau, languages, pair]
+    params: [tau, languages, pair.size]
     outs: [data/pair.parquet]
   evaluate:
     cmd: python stage.py
     deps: [stage.py, data/pair.parquet]
-    params: [tau, languages, seed, train, pair]
+    params: [tau, languages, seed, train, pair.size]
     outs: [data/evaluate]
     metrics:
       - metrics/evaluate.json: {cache: false}
