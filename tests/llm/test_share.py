@@ -76,6 +76,34 @@ def test_what_one_published_another_reads_and_adds_to(repository: Path, tmp_path
         merge(Store(other), "nowhere")
 
 
+def test_no_push_can_end_in_the_sample_and_a_team_with_a_remote_gets_the_ledger(
+    repository: Path, tmp_path: Path
+) -> None:
+    """The shipped data/ledger.dvc says `remote: sample` and `push: false`; DVC keeps both when the folder is added."""
+    config = repository / ".dvc" / "config"
+    team = config.read_text()
+    config.write_text("['remote \"sample\"']\n    url = ../sample/remote\n")
+    buy(repository, 0)
+    publish(Store(repository))
+    pointer = repository / "data/ledger.dvc"
+    pointer.write_text(pointer.read_text() + "  remote: sample\n  push: false\n")
+    buy(repository, 1)
+    with pytest.raises(MissingError, match="graded remote s3://"):
+        publish(Store(repository), push=True)
+    publish(Store(repository))
+    assert "push: false" in pointer.read_text()
+    assert "remote: sample" in pointer.read_text()
+    with pytest.raises(subprocess.CalledProcessError):
+        command(repository, "dvc", "push")
+    assert not (repository / "sample").exists()
+    config.write_text(team + "['remote \"sample\"']\n    url = ../sample/remote\n")
+    publish(Store(repository), push=True)
+    assert "sample" not in pointer.read_text()
+    assert "push" not in pointer.read_text()
+    assert not (repository / "sample").exists()
+    assert sum(path.is_file() for path in (tmp_path / "remote").rglob("*")) == 3
+
+
 def test_nothing_to_publish_or_pull_is_said(repository: Path) -> None:
     with pytest.raises(MissingError, match="nothing to publish"):
         publish(Store(repository))

@@ -20,6 +20,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "ledger": Entry("graded.cli.ledger:app", "The ledger of paid replies: status, publish, pull, ..."),
+    "remote": Entry("graded.cli.remote:remote", "The team's remote: set it, show it, test it."),
     "estimate": Entry("graded.cli.estimate:estimate", "What dvc repro would buy: requests, tokens, dollars."),
     "compare": Entry("graded.cli.compare:compare", "Is one run or revision better than another, beyond noise?"),
     "fetch": Entry("graded.cli.fetch:fetch", "MIRACL or CLIRMatrix into a folder, resumed and verified."),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from graded.errors import MissingError, ServiceError
-from graded.formats.atomic import atomic
+import yaml
+
+from graded import remote
+from graded.errors import DataError, GradedError, MissingError, ServiceError
+from graded.formats.atomic import atomic, write_text
 from graded.llm.store import SUFFIX, Store
 
 POINTER = Path("data/ledger.dvc")
@@ -29,21 +33,26 @@ def publish(store: Store, *, push: bool = False) -> Published:
 
     Args:
         store: this clone's ledger.
-        push: also send it to DVC's default remote.
+        push: also send it to the team's remote, DVC's default one.
 
     Raises:
-        MissingError: the snapshot that data/ledger.dvc names is not here, so that a union would lose it.
-        ServiceError: DVC refused.
+        MissingError: the snapshot that data/ledger.dvc names is not here, so that a union would lose it; or it is to
+            be sent and no team's remote is set.
+        ServiceError: DVC or the remote refused; what was published here stays, and the same command goes on.
     """
+    team = remote.named(store.root)
+    if push and team is None:
+        raise MissingError("no team's remote is set, so nothing can be sent; graded remote s3://bucket/prefix")
     store.check_snapshot()
     with store.lock():
         store.seal(store.dead())
         added = sum(_add(path, store.snapshot) for path in sorted(store.sealed.glob(f"*{SUFFIX}")))
     if not store.snapshot.is_dir():
         raise MissingError("the ledger holds no reply yet, so there is nothing to publish")
-    dvc(store.root, "add", "--quiet", str(POINTER.with_suffix("")))
+    track(store, team)
     if push:
-        dvc(store.root, "push", "--quiet", str(POINTER))
+        remote.check(store.root)
+        _transfer(store, "push")
     return Published(added, len(list(store.snapshot.glob(f"*{SUFFIX}"))))
 
 
@@ -52,27 +61,119 @@ def pull(store: Store) -> None:
 
     Raises:
         MissingError: there is no data/ledger.dvc.
-        ServiceError: DVC refused; its last line is quoted.
+        ServiceError: the remote refused, or does not have it; what came is kept, and the same command goes on.
+        DataError: a segment came damaged.
     """
     if not (store.root / POINTER).is_file():
         raise MissingError(f"no {POINTER} in {store.root.resolve()}; nobody has published a ledger here yet")
-    dvc(store.root, "pull", "--quiet", str(POINTER))
+    source = remote.named(store.root, pointer(store.root).get("remote"))
+    if source is not None and source.scheme:
+        remote.check(store.root, source.name)
+    _transfer(store, "pull")
 
 
 def merge(store: Store, revision: str) -> Published:
-    """Unite the snapshot of another revision (a branch, a commit) with this one's.
+    """Unite the snapshot of another revision (a branch, a commit) with this one's, also in a merge that git began.
 
     Raises:
         MissingError: this clone's own snapshot is not here.
         ServiceError: there is no such revision or it has no data/ledger, or its segments are in no remote.
     """
+    unmerged = subprocess.run(
+        ["git", "ls-files", "--unmerged", "--", str(POINTER)], cwd=store.root, capture_output=True, check=False
+    ).stdout
+    if unmerged:  # both sides have changed it: ours is what stands in the work tree, theirs is `revision`
+        subprocess.run(
+            ["git", "checkout", "--quiet", "--ours", "--", str(POINTER)],
+            cwd=store.root,
+            capture_output=True,
+            check=False,
+        )
     store.check_snapshot()
     with tempfile.TemporaryDirectory(dir=store.root / "data", prefix=".merge-") as folder:
         out = Path(folder) / "ledger"
         dvc(store.root, "get", "--quiet", ".", str(POINTER.with_suffix("")), "--rev", revision, "--out", str(out))
         added = sum(_add(path, store.snapshot) for path in sorted(out.glob(f"*{SUFFIX}")))
-    dvc(store.root, "add", "--quiet", str(POINTER.with_suffix("")))
+    track(store, remote.named(store.root))
     return Published(added, len(list(store.snapshot.glob(f"*{SUFFIX}"))))
+
+
+def pointer(root: Path) -> dict[str, Any]:
+    """Return the one out of data/ledger.dvc; empty where there is none.
+
+    Raises:
+        DataError: it is not what DVC writes, such as after a merge that stopped at it.
+    """
+    path = root / POINTER
+    if not path.is_file():
+        return {}
+    try:
+        found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["outs"][0]
+        return dict(found)
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, ValueError):
+        raise DataError(
+            f"{path} is not what DVC writes (a merge that stopped?); then: graded ledger merge OTHER-BRANCH"
+        ) from None
+
+
+def place(root: Path) -> str:
+    """Say where the snapshot's objects are kept."""
+    out = pointer(root)
+    if not out:
+        return "none yet"
+    where = out.get("remote") or "the team's remote"
+    return f"{out.get('nfiles', 0)} segments in {where}" + ("" if out.get("push", True) else ", not pushed")
+
+
+def track(store: Store, team: remote.Remote | None) -> None:
+    """Track data/ledger by data/ledger.dvc; where the team has a remote, its objects belong there.
+
+    DVC keeps ``remote: sample`` and ``push: false`` of the shipped pointer, which hold as long as nobody has a place
+    to push to: then no push can end in the sample's folder.
+    """
+    dvc(store.root, "add", "--quiet", str(POINTER.with_suffix("")))
+    path = store.root / POINTER
+    fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    out = fields["outs"][0]
+    if team is None or out.get("remote") != remote.SAMPLE:
+        return
+    del out["remote"]
+    out.pop("push", None)
+    write_text(path, yaml.safe_dump(fields, sort_keys=False))
+    subprocess.run(["git", "add", "--", str(POINTER)], cwd=store.root, capture_output=True, check=False)
+
+
+def _transfer(store: Store, verb: str) -> None:
+    """Push or pull the snapshot; a failure is explained by what is and is not here afterwards."""
+    try:
+        dvc(store.root, verb, "--quiet", str(POINTER))
+    except ServiceError as error:
+        try:
+            remote.check(store.root, pointer(store.root).get("remote"))
+        except GradedError as cause:
+            raise cause from None
+        if verb == "push":
+            raise ServiceError(f"{error}; what was sent is kept, and the same command goes on") from None
+        raise ServiceError(_lacking(store, error)) from None
+
+
+def _lacking(store: Store, error: ServiceError) -> str:
+    """Return which segments DVC could not fetch whole: it keeps none whose hash is not its name's."""
+    name = str(pointer(store.root).get("md5", ""))
+    source = remote.named(store.root, pointer(store.root).get("remote"))
+    cache = remote.cache(store.root) / "files" / "md5"
+    listing = cache / name[:2] / name[2:]
+    if source is None or not listing.is_file():
+        return f"{error}; has data/ledger been pushed? In the clone that bought: graded ledger publish --push"
+    entries = json.loads(listing.read_text(encoding="utf-8"))
+    gone = [one["md5"] for one in entries if not (cache / one["md5"][:2] / one["md5"][2:]).is_file()]
+    if not gone:
+        return str(error)
+    return (
+        f"{source}: {len(gone)} of {len(entries)} segments are missing or damaged there, the first "
+        f"files/md5/{gone[0][:2]}/{gone[0][2:]}; the others are kept; a clone that has them sends them again after "
+        "the damaged ones are deleted: graded ledger publish --push"
+    )
 
 
 def _add(path: Path, folder: Path) -> bool:

@@ -1,0 +1,262 @@
+"""The team's remote: where DVC keeps its objects, set in .dvc/config without credentials, and tested for real.
+
+The shipped sample has a remote of its own, ``sample``: a tracked folder that nothing is ever pushed to. So the default
+remote is another one, and never a folder inside this repository.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from graded.errors import MissingError, ParamError, ServiceError, one_of
+
+SAMPLE = "sample"
+#: Where each kind's credentials come from, for messages; the others ask DVC's own documentation.
+CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or ~/.aws",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login",
+    "azure": "AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY, or az login",
+    "ssh": "ssh-agent, or ~/.ssh/config",
+}
+SECRETS = {
+    "access_key_id", "secret_access_key", "session_token", "password", "passphrase", "account_key", "sas_token",
+    "connection_string", "client_secret", "sse_customer_key", "token", "gdrive_client_secret",
+}  # fmt: skip
+#: Seconds that a test of the connection may take in all.
+LIMIT = 20.0
+
+
+class Remote(NamedTuple):
+    """One remote as DVC's merged configuration has it; secrets are left out of ``options``."""
+
+    name: str
+    url: str
+    options: dict[str, Any]
+
+    @property
+    def scheme(self) -> str:
+        """``s3``, ``gs``, ``azure``, ``ssh`` ...; empty for a local folder."""
+        return scheme_of(self.url)
+
+    def __str__(self) -> str:
+        return f"remote {self.name!r} ({bare(self.url)})"
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of a URL; empty for a path."""
+    return url.partition("://")[0].lower() if "://" in url else ""
+
+
+def bare(url: str) -> str:
+    """Return ``url`` without credentials."""
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def configuration(root: Path) -> Any:
+    """Return DVC's configuration of the repository at ``root``, all its levels merged.
+
+    Raises:
+        MissingError: there is no .dvc folder.
+        ParamError: .dvc/config breaks its form.
+    """
+    from dvc.config import Config, ConfigError
+
+    if not (root / ".dvc").is_dir():
+        raise MissingError(f"no .dvc in {root.resolve()}; run this inside a graded repository")
+    try:
+        return Config(str(root / ".dvc"))
+    except ConfigError as error:
+        raise ParamError(f"{root / '.dvc' / 'config'}: {_flat(error)}") from None
+
+
+def named(root: Path, name: str | None = None) -> Remote | None:
+    """Return the remote ``name``, by default the team's: DVC's default remote. None where it is not set."""
+    found = configuration(root)
+    name = name or found.get("core", {}).get("remote")
+    values = dict(found["remote"].get(name, {})) if name else {}
+    if name is None or "url" not in values:
+        return None
+    url = str(values.pop("url"))
+    return Remote(name, url, {key: value for key, value in values.items() if key not in SECRETS})
+
+
+def cache(root: Path) -> Path:
+    """Return the folder of DVC's cache."""
+    return root / (configuration(root).get("cache", {}).get("dir") or Path(".dvc") / "cache")
+
+
+def legal(root: Path, name: str, url: str, options: Mapping[str, str]) -> None:
+    """Return if this may become the team's remote.
+
+    Raises:
+        ParamError: the sample's name, a scheme or option that DVC has not, a secret, a folder inside the repository.
+        MissingError: DVC's plug-in for the scheme is not installed.
+    """
+    from dvc.config_schema import REMOTE_SCHEMAS
+
+    if name == SAMPLE or not name.replace("-", "").replace("_", "").isalnum():
+        raise ParamError(f"--name: received {name!r}; {SAMPLE!r} is the shipped sample's own; such as: team")
+    scheme = scheme_of(url)
+    if scheme not in set(REMOTE_SCHEMAS) - {"remote"}:
+        known = ["a folder", *(f"{one}://" for one in REMOTE_SCHEMAS if one not in ("", "remote"))]
+        raise ParamError(f"remote: received {bare(url)!r}; legal: {', '.join(known)}")
+    for value in (url, options.get("endpointurl", "")):
+        if ":" in urlsplit(value).netloc.rpartition("@")[0] or (scheme != "ssh" and "@" in urlsplit(value).netloc):
+            raise ParamError(
+                f"remote: {bare(value)!r} came with credentials, which are never written; {_where(scheme)}"
+            )
+    for option in options:
+        if option in SECRETS:
+            raise ParamError(
+                f"--option: {option} is a secret, which .dvc/config must not hold; {_where(scheme)}, or "
+                f"'dvc remote modify --local {name} {option} VALUE'"
+            )
+        if option not in (names := sorted(str(one) for one in REMOTE_SCHEMAS[scheme])):
+            raise ParamError(f"--option for {scheme or 'a folder'}: {one_of(option, names)}")
+    if not scheme and Path(url).expanduser().resolve().is_relative_to(root.resolve()):
+        raise ParamError(
+            f"remote: received {url!r}, a folder inside this repository, where a push would end in the work tree; "
+            "choose one outside it"
+        )
+    plugin(scheme)
+
+
+def plugin(scheme: str) -> None:
+    """Return if DVC's plug-in for ``scheme`` is installed.
+
+    Raises:
+        MissingError: it is not; the command that installs it.
+    """
+    from dvc_objects.fs import known_implementations
+
+    module = str(known_implementations.get(scheme, {}).get("class", "")).partition(".")[0]
+    if module and importlib.util.find_spec(module) is None:
+        package = module.replace("_", "-")
+        raise MissingError(f"{scheme}:// needs DVC's plug-in {package}, which is not installed; pip install {package}")
+
+
+def write(root: Path, name: str, url: str, options: Mapping[str, str]) -> None:
+    """Make ``url`` the default remote in .dvc/config, under ``name``; what stood under the name is replaced.
+
+    DVC verifies the hash of everything that it downloads from it.
+
+    Raises:
+        ParamError: a value that DVC does not accept; .dvc/config is as it was.
+    """
+    from dvc.config import ConfigError
+
+    found = configuration(root)
+    place = url if scheme_of(url) else os.path.expanduser(url)
+    before = Path(found.files["repo"]).read_bytes()
+    try:
+        with found.edit("repo") as levels:
+            levels["remote"][name] = {"url": place, "verify": True, **options}
+            levels["core"]["remote"] = name
+    except ConfigError as error:
+        Path(found.files["repo"]).write_bytes(before)
+        raise ParamError(f"remote: DVC does not accept this: {_flat(error)}") from None
+
+
+def check(root: Path, name: str | None = None) -> str:
+    """Write, read and remove a small object in the remote, and return what may be done there.
+
+    Raises:
+        MissingError: there is no such remote, or its plug-in is not installed.
+        ServiceError: it cannot be reached, does not answer, refuses the credentials, or has no such bucket.
+    """
+    remote = named(root, name)
+    if remote is None:
+        raise MissingError(f"no remote {name or 'of the team'} is set; graded remote s3://bucket/prefix")
+    plugin(remote.scheme)
+    settings = configuration(root)
+    ended: Queue[str | BaseException] = Queue()
+
+    def attempt() -> None:
+        from dvc.fs import get_cloud_fs
+
+        try:
+            kind, values, path = get_cloud_fs(settings, name=remote.name)
+            ended.put(_probe(kind(**values), path))
+        except BaseException as error:  # noqa: BLE001  (each plug-in has exceptions of its own)
+            ended.put(error)
+
+    with _few_tries():
+        # A thread that is left behind, because the clients' own time-outs add up to minutes.
+        Thread(target=attempt, daemon=True).start()
+        try:
+            found = ended.get(timeout=LIMIT)
+        except Empty:
+            found = TimeoutError()
+    if isinstance(found, BaseException):
+        raise ServiceError(explain(remote, found)) from None
+    return found
+
+
+def _probe(fs: Any, folder: str) -> str:
+    path = fs.join(folder, f".graded-check-{secrets.token_hex(6)}")
+    try:
+        fs.makedirs(folder, exist_ok=True)
+        fs.pipe_file(path, b"graded")
+    except PermissionError:
+        fs.ls(folder)
+        return "reads; may not write"
+    whole = fs.cat_file(path) == b"graded"
+    fs.remove(path)
+    if not whole:
+        raise OSError("an object came back other than it was written")
+    return "reads and writes"
+
+
+def explain(remote: Remote, error: BaseException) -> str:
+    """Return one line about why ``remote`` failed: what was tried, the likely cause, what to do."""
+    names, said = set(), _flat(error)
+    link: BaseException | None = error
+    while link is not None:
+        names |= {kind.__name__ for kind in type(link).__mro__}
+        link = link.__cause__ or link.__context__
+    at = remote.options.get("endpointurl") or bare(remote.url)
+    same = "nothing was lost, and the same command goes on"
+    if names & {"FileNotFoundError", "NoSuchBucket"}:
+        return f"{remote}: no such bucket or folder ({said}); create it, or correct it: graded remote URL"
+    if names & {"ConnectTimeoutError", "ReadTimeoutError", "TimeoutError"}:
+        return f"{remote}: {at} is too slow: no answer within {LIMIT:g} s; {same}"
+    if names & {"EndpointConnectionError", "ConnectionError", "gaierror", "ClientConnectorError", "ConnectionLost"}:
+        return f"{remote}: cannot reach {at}; check the network and the address (graded remote URL --endpoint); {same}"
+    if "PermissionError" in names or any(
+        "Credential" in one or "Authentic" in one or "Permission" in one or "ProfileNotFound" in one for one in names
+    ):
+        return f"{remote}: credentials missing or refused ({said}); {_where(remote.scheme)}; {same}"
+    return f"{remote}: {type(error).__name__}: {said}; {same}"
+
+
+def _where(scheme: str) -> str:
+    return f"they come from {CREDENTIALS.get(scheme, 'the environment or dvc remote modify --local')}"
+
+
+@contextmanager
+def _few_tries() -> Iterator[None]:
+    before = os.environ.get("AWS_MAX_ATTEMPTS")
+    os.environ["AWS_MAX_ATTEMPTS"] = "2"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["AWS_MAX_ATTEMPTS"]
+        else:
+            os.environ["AWS_MAX_ATTEMPTS"] = before
+
+
+def _flat(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
