@@ -44,7 +44,16 @@ def test_a_duplicate_id_leaves_nothing_behind(workspace: Path) -> None:
     assert [path.name for path in Path("data").iterdir()] == []
 
 
-def test_an_empty_corpus_is_a_table_without_rows(workspace: Path) -> None:
+def test_an_empty_corpus_is_an_error(workspace: Path) -> None:
     write_beir(workspace / "texts" / "ar", [], [], {})
-    corpus.main()
-    assert table.count_rows(Path("data/corpus/ar.parquet")) == 0
+    with pytest.raises(DataError, match="corpus ar: no passage in texts"):
+        corpus.main()
+    assert not Path("data/corpus").exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "a\u2028b", "a\x85", "\u3000a", "a\x1cb"])
+def test_white_space_in_an_id_is_refused_before_anything_is_bought(workspace: Path, name: str) -> None:
+    write_beir(workspace / "texts" / "ar", [(name, "", "x")], [], {})
+    with pytest.raises(DataError, match="1 doc_ids hold white space"):
+        corpus.main()
+    assert not Path("data/corpus").exists()

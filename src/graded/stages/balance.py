@@ -15,6 +15,7 @@ from graded.analysis.balance import Plan, plan
 from graded.analysis.combine import combined, known
 from graded.analysis.draw import draw_order
 from graded.console import run, say
+from graded.errors import DataError
 from graded.formats import atomic, table
 
 GRADE, OUT = Path("data/grade"), Path("data/balance")
@@ -29,6 +30,20 @@ class Params(params.Section):
     total: int | None = Field(default=None, gt=0)
     #: Memory of the draw in GB; beyond it, it spills to disk.
     memory_gb: float = Field(default=1.0, gt=0)
+
+
+def refuse_zeros(counts: dict[str, tuple[int, int]]) -> None:
+    """Return if every language has a grade above 0.
+
+    Raises:
+        DataError: one has none, so that Appendix A's first rule would leave no language any.
+    """
+    for lang, (some, none) in counts.items():
+        if none and not some:
+            raise DataError(
+                f"balance {lang}: all {none:,} grades are 0, and each language gets as many non-zero pairs as the"
+                f" scarcest has; see metrics/agree.json, then drop {lang!r} of languages, or balance.enabled: false"
+            )
 
 
 def main() -> None:
@@ -47,6 +62,8 @@ def main() -> None:
                 f'SELECT count(*) FILTER (grade > 0), count(*) FILTER (grade = 0) FROM "{lang}"'
             ).fetchone()
             counts[lang] = (int(row[0]), int(row[1])) if row else (0, 0)
+        if chosen.enabled:
+            refuse_zeros(counts)
         drawn = plan(counts, chosen.total)
         for lang in languages:
             one = drawn if chosen.enabled else Plan(*counts[lang])

@@ -145,6 +145,12 @@ def write_direction(
     rows = relevant_only(qrels, {query.query_id for query in queries})
     judged = {row.query_id for row in rows}
     kept = [query for query in queries if query.query_id in judged]
+    if not kept:
+        raise DataError(
+            f"{label}: no query of split {one.split!r} has a relevant passage ({len(queries):,} queries,"
+            f" {len(qrels):,} judgements); to leave the language out of this set: benchmark.sets.{name}.folder,"
+            " a mapping from the other languages to their folders"
+        )
     folder = out / direction.name
     table.write_rows(folder / "queries.parquet", table.QUERIES, kept)
     table.refuse_duplicates(folder / "queries.parquet", "query_id")

@@ -93,15 +93,20 @@ def main() -> None:
     with table.connect(memory_gb=chosen.memory_gb) as connection:
         table.copy_queries(connection, ordered, OUT)
         rows = connection.execute(
-            "SELECT lang, count(*), count(*) FILTER (positive) FROM read_parquet(?) GROUP BY lang ORDER BY lang",
+            "SELECT lang, count(*), count(*) FILTER (positive), max(grade) FROM read_parquet(?)"
+            " GROUP BY lang ORDER BY lang",
             [str(OUT)],
         ).fetchall()
-    for lang, count, positives in rows:
+    for lang, count, positives, _ in rows:
         say(f"pair {lang}: {count:,} pairs, {positives:,} positives at tau {tau[lang]:g}")
-    if not any(positives for _, _, positives in rows):
+    if not any(positives for _, _, positives, _ in rows):
         OUT.unlink()
         at = ", ".join(f"{lang} {tau[lang]:g}" for lang in sizes)
-        raise DataError(f"pair: no grade reaches tau ({at}), so nothing can be trained; lower tau: -S tau=1")
+        most = max((top for _, _, _, top in rows), default=0.0)
+        ways = f"lower tau: dvc exp run -S tau={most:g}" if most > 0 else "see the grades in metrics/agree.json"
+        raise DataError(
+            f"pair: no grade reaches tau ({at}); the highest is {most:g}, so nothing can be trained; {ways}"
+        )
 
 
 if __name__ == "__main__":

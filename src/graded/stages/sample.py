@@ -41,7 +41,10 @@ def main() -> None:
             free = " (all that are free)" if count < chosen.size else ""
             say(f"sample {lang}: {count:,} of {chosen.size:,} passages{free}")
             if count == 0:
-                raise DataError(f"sample {lang}: every passage is judged by a benchmark; nothing is left to train on")
+                raise DataError(
+                    f"sample {lang}: every passage is judged by a benchmark or has the text of one that is; nothing is"
+                    " left to train on: bring more passages, or take the language out of a set (benchmark.sets)"
+                )
 
 
 def judge(connection: duckdb.DuckDBPyConnection, benchmarks: Path, lang: str) -> None:
