@@ -8,28 +8,36 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
 from graded.errors import GradedError
+from graded.formats.redact import redact
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call ``main``; print a GradedError as one line on stderr and exit with its code, 130 on Ctrl-C."""
+    """Call ``main``; print a GradedError as one line on stderr and exit with its code, 130 on Ctrl-C.
+
+    Secrets are taken out of the line, and out of a bug's traceback.
+    """
     try:
         main()
     except GradedError as error:
-        print(f"graded: {error}", file=sys.stderr)
+        print(f"graded: {redact(str(error))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         print("graded: interrupted; the same command goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
+    except Exception:  # noqa: BLE001 - a bug: shown whole, and it ends the process
+        print(redact(traceback.format_exc()), file=sys.stderr, end="")
+        raise SystemExit(1) from None
 
 
 def say(text: str) -> None:
-    """Print one line about what was done, at once."""
-    print(text, flush=True)
+    """Print one line about what was done, at once, without secrets."""
+    print(redact(text), flush=True)
 
 
 class Progress:
@@ -78,7 +86,7 @@ class Progress:
         rate = self.done / spent
         left = (self.total - self.done) / rate if rate > 0 else 0.0
         text = f"{self.label} {self.done:,}/{self.total:,} {self.unit}, {rate:,.1f}/s, ETA {clock(left)}"
-        return f"{text}, {self.extra}" if self.extra else text
+        return f"{text}, {redact(self.extra)}" if self.extra else text
 
     def _draw(self) -> None:
         width = 20

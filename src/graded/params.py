@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from graded.errors import MissingError, ParamError, one_of
 from graded.formats import yaml12
+from graded.formats.redact import redact
 
 PARAMS = Path("params.yaml")
 
@@ -121,7 +122,10 @@ def _first(name: str, error: ValidationError, model: type[BaseModel]) -> str:
         return f"no stage reads {where}: {one_of(problem['loc'][-1], legal)}"
     if problem["type"] == "missing":
         return f"{where} is missing"
-    return f"{where}: received {problem['input']!r}; {problem['msg']}"
+    message = redact(problem["msg"].removeprefix("Value error, "))
+    if problem["type"] == "secret" or isinstance(problem["input"], dict):
+        return f"{where}: {message}"
+    return redact(f"{where}: received {problem['input']!r}; {message}")
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -126,7 +126,9 @@ class Api:
 @asynccontextmanager
 async def connect(model: Model, param: str) -> AsyncIterator[Api]:
     """Open the batch interface of ``model``; errors as :func:`graded.llm.client.client`."""
-    async with client(model, param, max_retries=5) as calls:
+    # No redirection is followed: it would carry the key and the texts to another place.
+    http = openai.DefaultAsyncHttpxClient(follow_redirects=False)
+    async with http, client(model, param, max_retries=5, http_client=http) as calls:
         yield Api(calls, model, param)
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from graded.formats.redact import secrets
 from graded.llm import prices
 from graded.llm.batch_api import Line, lines
 from graded.llm.batch_intent import Intent, Request
 from graded.llm.batch_plan import custom_id
-from graded.llm.client import Answer, read
+from graded.llm.client import Answer, clean, read
 from graded.llm.ledger import Ledger
 from graded.llm.reply import to_json
 from graded.llm.request import Model
@@ -28,6 +29,7 @@ class Intake:
     def __init__(self, ledger: Ledger, intent: Intent, requests: Iterable[Request]) -> None:
         self.ledger, self.intent = ledger, intent
         self.table = prices.load()
+        self.hidden = [one.encode() for one in secrets()]
         self.left = {custom_id(one.key): one for one in requests}
         self.replies = 0
         #: Requests that were run and have no reply: the key, and whether asking again is in vain.
@@ -62,7 +64,7 @@ class Intake:
         """Return the ledger's record of one line; None where the request was not run or not billed."""
         if line.status is None:
             return None  # the batch ended before it
-        answer = read(line.status, json.dumps(line.body).encode(), {})
+        answer = read(line.status, clean(json.dumps(line.body).encode(), self.hidden), {})
         if answer.reply is not None:
             usd = self._dollars(answer, request)
             return _fields(request, self.intent, "reply", usd, reply=to_json(answer.reply))

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
 from graded.errors import MissingError, ParamError
+from graded.formats.redact import HIDDEN, SHORTEST, redact, secrets
 from graded.llm.reply import Reply, from_completion
-from graded.llm.request import Messages, Model, wire
+from graded.llm.request import Messages, Model, check_address, wire
 
 #: What can become of a request:
 #: reply  - something to keep, billed by its usage (a filtered prompt is free of charge)
@@ -31,6 +34,10 @@ _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_a
 _FILTERED = "ResponsibleAIPolicyViolation"
 _KEYS = {"azure": "AZURE_OPENAI_API_KEY", "vllm": "VLLM_API_KEY"}
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+#: Where each family's address stands when it is not in params.yaml.
+_ADDRESSES = {"azure": "AZURE_OPENAI_ENDPOINT", "openai": "OPENAI_BASE_URL"}
+#: Bytes that a response may have; a reply with logprobs has about 10,000.
+MOST = 1 << 24
 _OURS = ("host", "content-length", "content-type", "accept-encoding", "connection")
 
 
@@ -51,12 +58,19 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a model's requests go; ``headers`` carry the credentials and are never shown."""
+    """Where a model's requests go; ``headers`` carry the credentials and are never shown, nor kept in a reply."""
 
     url: str
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     timeout: float
     connections: int
+
+    @cached_property
+    def hidden(self) -> tuple[bytes, ...]:
+        """What is taken out of whatever the endpoint answers."""
+        sent = (self.headers[name] for name in self.headers if name.lower() in ("authorization", "api-key"))
+        words = {word for value in sent for word in (value, value.rpartition(" ")[2]) if len(word) >= SHORTEST}
+        return tuple(word.encode() for word in sorted({*words, *secrets()}, key=len, reverse=True))
 
     def session(self) -> aiohttp.ClientSession:
         """Return a connection pool of the right size; use it as a context manager."""
@@ -93,9 +107,9 @@ async def endpoint(model: Model, param: str) -> Endpoint:
         except openai.OpenAIError as error:
             raise ParamError(f"{param}: {' '.join(str(error).split())}") from None
     headers = {name: value for name, value in seen[0].headers.items() if name.lower() not in _OURS}
-    return Endpoint(
-        str(seen[0].url), {**headers, "Content-Type": "application/json"}, model.timeout, connections=model.in_flight
-    )
+    parts = urlsplit(str(seen[0].url))  # a user and password in it are in the headers by now
+    url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return Endpoint(url, {**headers, "Content-Type": "application/json"}, model.timeout, connections=model.in_flight)
 
 
 def client(model: Model, param: str, *, max_retries: int = 0, http_client: Any = None) -> Any:
@@ -105,6 +119,12 @@ def client(model: Model, param: str, *, max_retries: int = 0, http_client: Any =
     options: dict[str, Any] = {"max_retries": max_retries, "http_client": http_client}
     name = model.key_env or _KEYS.get(model.family, "OPENAI_API_KEY")
     secret = os.environ.get(name)
+    variable = _ADDRESSES.get(model.family, "")
+    if model.base_url is None and os.environ.get(variable):
+        try:
+            check_address(os.environ[variable])
+        except ValueError as error:
+            raise ParamError(f"{variable}: received {redact(os.environ[variable])!r}; {error}") from None
     if model.family == "azure":
         if model.base_url:
             options["base_url"] = model.base_url
@@ -127,17 +147,33 @@ def body(model: Model, messages: Messages) -> bytes:
         return json.dumps(fields, separators=(",", ":")).encode()
 
 
-async def ask(session: aiohttp.ClientSession, url: str, data: bytes) -> Answer:
-    """Send one request and say what became of it; raises only what is a bug."""
+async def ask(session: aiohttp.ClientSession, end: Endpoint, data: bytes) -> Answer:
+    """Send one request and say what became of it; raises only what is a bug.
+
+    A redirection is not followed: it would carry the key and the texts to another place.
+    """
     try:
-        async with session.post(url, data=data) as response:
-            return read(response.status, await response.read(), response.headers)
+        async with session.post(end.url, data=data, allow_redirects=False) as response:
+            held = bytearray()
+            async for chunk in response.content.iter_any():
+                held += chunk
+                if len(held) > MOST:
+                    response.close()
+                    return Answer("lost", "endless reply", text=f"more than {MOST >> 20} MiB")
+            return read(response.status, clean(bytes(held), end.hidden), response.headers)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         return Answer("free", "no connection", text=str(error))
     except TimeoutError:
         return Answer("lost", "time-out", text="no reply in time")
     except (aiohttp.ClientError, OSError) as error:
         return Answer("lost", "torn connection", text=f"{type(error).__name__}: {error}")
+
+
+def clean(data: bytes, hidden: Iterable[bytes]) -> bytes:
+    """Return a response without the secrets that an endpoint (or a proxy's error page) may repeat."""
+    for secret in hidden:
+        data = data.replace(secret, HIDDEN.encode())
+    return data
 
 
 def read(status: int, data: bytes, headers: Mapping[str, str]) -> Answer:
@@ -164,4 +200,6 @@ def read(status: int, data: bytes, headers: Mapping[str, str]) -> Answer:
         return Answer("fatal", code, text=text)
     if status in (408, 409, 429) or status >= 500:
         return Answer("free", str(status), text=text, headers=headers)
+    if 300 <= status < 400:
+        text = f"it redirects to {headers.get('location', 'nowhere')}; name that as base_url if it is right"
     return Answer("fatal", str(status), text=text)

@@ -164,7 +164,7 @@ class Lane:
 
     async def _send(self, session: aiohttp.ClientSession, item: Item) -> None:
         item.tries += 1
-        answer = await ask(session, self.end.url, item.data)
+        answer = await ask(session, self.end, item.data)
         usage = answer.reply.usage if answer.reply else None
         self.pace.end(answer.why, answer.headers, usage.prompt + usage.completion if usage else 0)
         if answer.reply is not None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from graded.formats.redact import has_credentials
 from graded.params import Section
 
 #: Version of the canonical request. A change here would orphan every reply that was ever bought.
@@ -21,6 +25,7 @@ Family = Literal["openai", "azure", "vllm", "recorded"]
 #: Families with a batch interface, with the most requests that one of its files may hold.
 BATCH: dict[Family, int] = {"openai": 50_000, "azure": 100_000}
 Messages = list[dict[str, str]]
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 class Model(Section):
@@ -41,12 +46,47 @@ class Model(Section):
     in_flight: int = Field(256, ge=1, le=4096, description="requests at once, at most; pacing goes below it by itself")
     timeout: float = Field(120.0, gt=0, description="seconds a request may take")
 
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            if has_credentials(value):
+                raise PydanticCustomError(
+                    "secret",
+                    "the address carries credentials, and params.yaml is committed; put the key into a variable and "
+                    "name it in key_env, or put the whole address into OPENAI_BASE_URL and leave base_url null",
+                )
+            check_address(value)
+        return value
+
+    @field_validator("key_env")
+    @classmethod
+    def _variable(cls, value: str | None) -> str | None:
+        if value is not None and not _VARIABLE.fullmatch(value):
+            raise PydanticCustomError(
+                "secret",
+                "expected the NAME of an environment variable in capitals, such as TEAM_API_KEY; a key itself never "
+                "stands in params.yaml (if this was one, revoke it)",
+            )
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Model:
         for name in ("model", "messages", "stream", "n"):
             if name in self.extra:
                 raise ValueError(f"extra.{name} is not allowed: it has its own param, or must not be set")
         return self
+
+
+def check_address(url: str) -> None:
+    """Return if ``url`` is an address that requests can go to.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or (parts.port or 1) < 1:
+        raise ValueError("expected an address such as http://host:8000/v1")
 
 
 def canonical(model: Model, messages: Messages) -> dict[str, Any]:

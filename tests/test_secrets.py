@@ -1,0 +1,167 @@
+"""Keys stand in the environment alone: not in the ledger, a log, dvc.lock, a metric, the page or an error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graded.cli.profile import overlay
+from graded.errors import ParamError
+from graded.formats.redact import redact, secrets
+from graded.llm.request import Model
+from graded.params import parse
+from tests import clones, planted
+from tests.llm import buying
+from tests.planted import Echo, address, found
+
+MODEL = "gpt-4o-2024-11-20"
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in planted.SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+
+def grade(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**buying.environment(folder, 1000.0), **planted.SECRETS, **more}
+    command = [sys.executable, "-m", "graded.stages.grade"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_an_endpoint_that_repeats_the_key_gets_it_written_nowhere(tmp_path: Path) -> None:
+    with Echo(api_key=planted.SECRETS["OPENAI_API_KEY"]) as server:
+        buying.make(tmp_path, server, pairs=20)
+        refused = grade(tmp_path, OPENAI_API_KEY="sk-planted-openai-0123456789-typo")
+        done = grade(tmp_path)
+    assert refused.returncode == 1
+    assert "***" in refused.stderr
+    assert "is not right" in refused.stderr
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for path in tmp_path.glob(".ledger/live/*") for line in path.read_text().splitlines()]
+    replies = [line["reply"] for line in lines if line["kind"] == "reply"]
+    assert len(replies) == 20
+    assert {reply["system_fingerprint"] for reply in replies} == {"***"}, "the server repeated nothing"
+    assert found(tmp_path, refused.stdout, refused.stderr, done.stdout, done.stderr) == []
+
+
+def test_an_address_with_a_password_works_from_the_environment_alone(tmp_path: Path) -> None:
+    with Echo() as server:
+        buying.make(tmp_path, server, pairs=10)
+        buying.asks(tmp_path, server, base_url=None)
+        unknown = grade(tmp_path, OPENAI_BASE_URL=address("http://nowhere.invalid:x/v1"))
+        done = grade(tmp_path, OPENAI_BASE_URL=address(server.base_url))
+        assert done.returncode == 0, done.stderr
+        assert server.counts.billed.total() == 10
+        buying.asks(tmp_path, server, base_url=address(server.base_url))
+        asked = grade(tmp_path)
+    (tmp_path / "params.yaml").unlink()  # the user's own writing
+    assert asked.returncode == unknown.returncode == 1
+    assert unknown.stderr.startswith("graded: OPENAI_BASE_URL: received 'http://***@nowhere.invalid:x/v1'")
+    assert "carries credentials" in asked.stderr
+    assert asked.stderr.count("\n") == unknown.stderr.count("\n") == 1
+    said = [text for run in (done, unknown, asked) for text in (run.stdout, run.stderr)]
+    assert found(tmp_path, *said) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"base_url": "http://planted-user:planted@host/v1"},
+        {"base_url": "https://host/v1?api-key=planted"},
+        {"base_url": "https://host/v1?sv=2024&sig=planted"},
+        {"key_env": "sk-planted"},
+        {"key_env": "hf_planted"},
+        {"key_env": "planted", "extra": {"n": 2}},
+        {"extra": {"n": 2, "user": "planted"}},
+    ],
+)
+def test_a_key_in_params_is_refused_without_repeating_it(values: dict[str, object]) -> None:
+    with pytest.raises(ParamError) as raised:
+        parse("grade.annotators.a", {"model": "m", **values}, Model)
+    assert "planted" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_bug_keeps_its_traceback_and_no_key(keys: None) -> None:
+    code = "import os; from graded.console import run, say\ndef main():\n    say(os.environ['HF_TOKEN'])\n"
+    code += "    raise RuntimeError(os.environ['OPENAI_API_KEY'])\nrun(main)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == "***\n"
+    assert "Traceback" in done.stderr
+    assert "RuntimeError: ***" in done.stderr
+    assert found(Path("/nonexistent"), done.stdout, done.stderr) == []
+
+
+def test_what_counts_as_a_secret(keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "not-a-secret")
+    monkeypatch.setenv("SHORT_KEY", "abc")
+    assert set(planted.SECRETS.values()) <= set(secrets())
+    assert not {"not-a-secret", "abc"} & set(secrets())
+    assert redact("https://a:b@c.d/e?x=1&token=t#f g@h.i") == "https://***@c.d/e?x=1&token=***#f g@h.i"
+
+
+def small(target: Path, own: str) -> None:
+    """Make the clone's run small, and bought: writer and one judge at OPENAI_BASE_URL, another judge at ``own``."""
+    judges = {
+        "a": {"model": MODEL, "family": "openai", "max_tokens": 8},
+        "b": {"model": "judge", "family": "vllm", "base_url": own, "max_tokens": 8},
+    }
+    values = {
+        "languages": ["fi", "en"], "annotators": ["a", "b"], "annotator": "mean",
+        "sample": {"size": 12}, "query": {"model": MODEL, "family": "openai"}, "grade": {"annotators": judges},
+        "train": {"budget": "steps", "steps": 2, "batch_size": 8}, "evaluate": {"resamples": 100},
+    }  # fmt: skip
+    params = target / "params.yaml"
+    params.write_text(overlay(params.read_text(encoding="utf-8"), yaml.safe_dump(values)), encoding="utf-8")
+    free = {"input": 0, "cached": 0, "output": 0, "source": "own server"}
+    (target / "own.yaml").write_text(yaml.safe_dump({"models": {"vllm": {"judge": free}}}), encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_whole_run_leaves_no_key_in_any_file(tmp_path: Path) -> None:
+    target = clones.clone(tmp_path / "graded")
+    said = []
+
+    def ran(*command: str, fails: bool = False, **more: str) -> str:
+        done = clones.run(target, *command, **(environment | more))
+        assert (done.returncode != 0) is fails, done.stdout[-2000:] + done.stderr[-2000:]
+        said.extend([done.stdout, done.stderr])
+        return done.stdout + done.stderr
+
+    with Echo() as server, Echo(api_key=planted.SECRETS["VLLM_API_KEY"]) as own:
+        environment = {
+            **planted.SECRETS, "OPENAI_BASE_URL": address(server.base_url), "GRADED_BUDGET_USD": "5",
+            "GRADED_PRICES": "own.yaml",
+        }  # fmt: skip
+        small(target, own.base_url)
+        clones.commit(target, "small")
+        ran("dvc", "pull", "data/ledger.dvc")
+        ran("graded", "estimate")
+        assert "*** is not right" in ran("dvc", "repro", fails=True, VLLM_API_KEY=planted.SECRETS["VLLM_API_KEY"] + "x")
+        ran("dvc", "repro")
+        clones.commit(target, "ran")
+        ran("dvc", "exp", "run", "--temp", "-S", "tau=3")
+        ran("dvc", "exp", "run", "--temp", "-S", "tau=9", fails=True)
+        ran("graded", "ledger", "publish")
+        ran("graded", "ledger", "export", "replies.jsonl")
+        ran("graded", "summary")
+        assert server.counts.billed.total() > 0
+        assert own.counts.billed.total() > 0
+    for name in (
+        "dvc.lock",
+        "metrics/evaluate.json",
+        "report/index.html",
+        ".dvc/cache",
+        ".dvc/tmp",
+        ".ledger",
+        ".work",
+    ):
+        assert (target / name).exists(), name
+    assert found(target, *said) == []
