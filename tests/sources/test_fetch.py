@@ -30,6 +30,7 @@ class Server(ThreadingHTTPServer):
         self.requests: list[tuple[str, str | None]] = []
         self.faults: Counter[str] = Counter()
         self.ranges = True
+        self.location: str | None = None
 
     @property
     def url(self) -> str:
@@ -46,6 +47,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.faults[fault] -= 1
                 self.send_error(code)
                 return
+        if self.server.location is not None:
+            self.send_response(302)
+            self.send_header("Location", self.server.location)
+            self.end_headers()
+            return
         start = 0
         if self.server.ranges and (asked := self.headers.get("Range")):
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
@@ -158,6 +164,40 @@ def test_mirrors(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "two/a/b c.bin").read_bytes() == CONTENT
     with pytest.raises(MissingError, match="the mirror has no"):
         fetch([gone], tmp_path / "three", mirror=str(tmp_path / "two/a"))
+
+
+@pytest.mark.parametrize("to", ["file://{path}", "ftp://127.0.0.1/x", "data:text/plain,x", "gopher://127.0.0.1/"])
+def test_a_redirection_to_another_protocol_is_not_followed(server: Server, tmp_path: Path, to: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(CONTENT)
+    server.location = to.format(path=secret)
+    with pytest.raises(ServiceError, match="redirects to .* which is not followed"):
+        fetch([pin(server)], tmp_path / "out")
+    assert len(server.requests) == 1
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_an_address_is_http_alone(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(CONTENT)
+    one = Pin("x", (tmp_path / "secret").as_uri(), 0, hashlib.md5(CONTENT).hexdigest())
+    with pytest.raises(DataError, match="legal: http, https"):
+        fetch([one], tmp_path / "out")
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd", "link/x", ".", ""])
+def test_no_file_leaves_its_folder(server: Server, tmp_path: Path, path: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/link").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="is not inside"):
+        fetch([pin(server)._replace(path=path)], tmp_path / "out")
+    assert not server.requests
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_file_that_does_not_end_is_cut_off(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"sends more than 2,000,000 bytes"):
+        fetch([pin(server)._replace(size=1_000_000)], tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_miracl_is_pinned_whole() -> None:

@@ -1,7 +1,8 @@
 """Downloads that resume, are verified by hash, and appear whole or not at all.
 
 A file arrives as ``<name>.part`` and takes its name when its MD5 is the pinned one. A mirror, a URL or a folder that
-holds the same paths, can stand in for the host: the hash says whether it has the same content.
+holds the same paths, can stand in for the host: the hash says whether it has the same content. Only http and https are
+spoken, a redirection included; no path leaves the target folder; no more bytes are taken than a file can have.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from graded.errors import DataError, MissingError, ServiceError
@@ -25,6 +26,8 @@ from graded.formats.atomic import raise_disk
 CHUNK = 1 << 20
 #: Seconds without a byte before a try counts as failed; tries, and the pause before the second, doubled each time.
 TIMEOUT, TRIES, PAUSE = 60.0, 5, 1.0
+#: Most bytes of a file whose size is not known; of others, twice their size (some sizes are hints).
+LARGEST = 1 << 36
 
 
 class Pin(NamedTuple):
@@ -74,6 +77,8 @@ def fetch(
 def fetch_one(pin: Pin, folder: Path, mirror: str | None, progress: Callable[[int], None]) -> Path:
     """Bring one file; as :func:`fetch`."""
     target = folder / pin.path
+    if not target.resolve().is_relative_to(folder.resolve()) or target.resolve() == folder.resolve():
+        raise DataError(f"path of a file: received {pin.path!r}, which is not inside {folder}; nothing was fetched")
     if target.is_file() and md5(target) == pin.md5:
         progress(target.stat().st_size)
         return target
@@ -85,7 +90,8 @@ def fetch_one(pin: Pin, folder: Path, mirror: str | None, progress: Callable[[in
             shutil.copyfile(source, part)
             progress(part.stat().st_size)
         else:
-            _download(f"{mirror.rstrip('/')}/{quote(pin.path)}" if mirror else pin.url, part, progress)
+            most = 2 * pin.size if pin.size > 0 else LARGEST
+            _download(f"{mirror.rstrip('/')}/{quote(pin.path)}" if mirror else pin.url, part, progress, most)
         found = md5(part)
         if found != pin.md5:
             part.unlink()
@@ -115,12 +121,30 @@ def _local(pin: Pin, mirror: str | None) -> Path | None:
     return source
 
 
-def _download(url: str, part: Path, progress: Callable[[int], None]) -> None:
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirection to http or https, and never from https to http."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if urlsplit(newurl).scheme not in (("https",) if req.type == "https" else ("http", "https")):
+            raise urllib.error.HTTPError(newurl, code, msg, headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _download(url: str, part: Path, progress: Callable[[int], None], most: int) -> None:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise DataError(f"address of a file: received {url!r}; legal: http, https, or --mirror with a folder")
     pause = PAUSE
     for attempt in range(1, TRIES + 1):
         try:
-            _continue(url, part, progress)
+            _continue(url, part, progress, most)
         except urllib.error.HTTPError as error:
+            if 300 <= error.code < 400:
+                to = error.headers.get("Location", "nowhere")
+                raise ServiceError(
+                    f"{url} redirects to {to!r}, which is not followed; --mirror names a place"
+                ) from None
             if error.code == 416:  # the part is as long as the file or longer: begin again
                 part.unlink(missing_ok=True)
             elif error.code in (401, 403):
@@ -140,8 +164,8 @@ def _download(url: str, part: Path, progress: Callable[[int], None]) -> None:
     raise ServiceError(f"{url}: {cause}, {TRIES} times; the same command goes on from here, or name a --mirror")
 
 
-def _continue(url: str, part: Path, progress: Callable[[int], None]) -> None:
-    """Append what is missing to ``part``, or all of it where the server does not continue."""
+def _continue(url: str, part: Path, progress: Callable[[int], None], most: int) -> None:
+    """Append what is missing to ``part``, or all of it where the server does not continue; ``most`` bytes in all."""
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "graded"})
     if have:
@@ -149,7 +173,7 @@ def _continue(url: str, part: Path, progress: Callable[[int], None]) -> None:
     token = os.environ.get("HF_TOKEN")
     if token and urlsplit(url).scheme == "https" and urlsplit(url).hostname == "huggingface.co":
         request.add_unredirected_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+    with urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT) as response:
         continued = response.status == 206
         if continued:
             progress(have)
@@ -159,6 +183,10 @@ def _continue(url: str, part: Path, progress: Callable[[int], None]) -> None:
             for chunk in _chunks(response):
                 file.write(chunk)
                 written += len(chunk)
+                if written + (have if continued else 0) > most:
+                    file.close()
+                    part.unlink()
+                    raise DataError(f"{url} sends more than {most:,} bytes, more than this file has; nothing was kept")
                 progress(len(chunk))
     if length is not None and written < int(length):
         raise ConnectionError(f"connection closed after {written:,} of {int(length):,} bytes")
