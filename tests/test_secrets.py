@@ -143,6 +143,7 @@ def test_a_whole_run_leaves_no_key_in_any_file(tmp_path: Path) -> None:
         small(target, own.base_url)
         clones.commit(target, "small")
         ran("dvc", "pull", "data/ledger.dvc")
+        ran("dvc", "repro", "sample")
         ran("graded", "estimate")
         assert "*** is not right" in ran("dvc", "repro", fails=True, VLLM_API_KEY=planted.SECRETS["VLLM_API_KEY"] + "x")
         ran("dvc", "repro")

@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(module, "PAUSE", 0.001)
     with Server() as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield running
         running.shutdown()
 
@@ -171,7 +171,7 @@ def test_a_redirection_to_another_protocol_is_not_followed(server: Server, tmp_p
     secret = tmp_path / "secret"
     secret.write_bytes(CONTENT)
     server.location = to.format(path=secret)
-    with pytest.raises(ServiceError, match="redirects to .* which is not followed"):
+    with pytest.raises(ServiceError, match=r"redirects to .* which is not followed"):
         fetch([pin(server)], tmp_path / "out")
     assert len(server.requests) == 1
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from graded.errors import DataError, MissingError, ServiceError
+from graded.errors import DataError, GradedError, MissingError, ServiceError
 from graded.formats.atomic import raise_disk
 
 CHUNK = 1 << 20
@@ -140,19 +140,11 @@ def _download(url: str, part: Path, progress: Callable[[int], None], most: int) 
         try:
             _continue(url, part, progress, most)
         except urllib.error.HTTPError as error:
-            if 300 <= error.code < 400:
-                to = error.headers.get("Location", "nowhere")
-                raise ServiceError(
-                    f"{url} redirects to {to!r}, which is not followed; --mirror names a place"
-                ) from None
+            final = _final(url, error)
+            if final is not None:
+                raise final from None
             if error.code == 416:  # the part is as long as the file or longer: begin again
                 part.unlink(missing_ok=True)
-            elif error.code in (401, 403):
-                raise MissingError(
-                    f"{url}: HTTP {error.code}; accept its terms and set HF_TOKEN, or --mirror"
-                ) from None
-            elif error.code in (404, 410):
-                raise MissingError(f"{url}: HTTP {error.code}; name another place: --mirror URL_OR_FOLDER") from None
             cause = f"HTTP {error.code}"
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             cause = str(getattr(error, "reason", error)) or type(error).__name__
@@ -162,6 +154,18 @@ def _download(url: str, part: Path, progress: Callable[[int], None], most: int) 
             time.sleep(pause)
             pause *= 2
     raise ServiceError(f"{url}: {cause}, {TRIES} times; the same command goes on from here, or name a --mirror")
+
+
+def _final(url: str, error: urllib.error.HTTPError) -> GradedError | None:
+    """Return what to raise where another try would not help."""
+    if 300 <= error.code < 400:
+        to = error.headers.get("Location", "nowhere")
+        return ServiceError(f"{url} redirects to {to!r}, which is not followed; --mirror names another place")
+    if error.code in (401, 403):
+        return MissingError(f"{url}: HTTP {error.code}; accept its terms and set HF_TOKEN, or --mirror")
+    if error.code in (404, 410):
+        return MissingError(f"{url}: HTTP {error.code}; name another place: --mirror URL_OR_FOLDER")
+    return None
 
 
 def _continue(url: str, part: Path, progress: Callable[[int], None], most: int) -> None:
