@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,14 +18,17 @@ import zstandard
 from tests.standin import StandIn
 from tests.standin.http import Request, Response
 
+
+def _planted(name: str) -> str:
+    """Return a value that stands in no file of this repository, not in this one either."""
+    return f"{name.lower()}-{sha256(name.encode()).hexdigest()[:24]}"
+
+
 #: What no file may hold. The address has a user and a password of its own.
-USER, PASSWORD = "planted-user", "planted/pass+word=1"
+USER, PASSWORD = _planted("user"), _planted("pass/+word")
 SECRETS = {
-    "OPENAI_API_KEY": "sk-planted-openai-0123456789",
-    "VLLM_API_KEY": "planted-vllm-key-0123456789",
-    "AZURE_OPENAI_API_KEY": "planted-azure-key-0123456789",
-    "AWS_SECRET_ACCESS_KEY": "planted/aws+secret/0123456789",
-    "HF_TOKEN": "hf_planted0123456789",
+    name: _planted(name)
+    for name in ("OPENAI_API_KEY", "VLLM_API_KEY", "AZURE_OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN")
 }
 
 

@@ -37,7 +37,7 @@ def grade(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
 def test_an_endpoint_that_repeats_the_key_gets_it_written_nowhere(tmp_path: Path) -> None:
     with Echo(api_key=planted.SECRETS["OPENAI_API_KEY"]) as server:
         buying.make(tmp_path, server, pairs=20)
-        refused = grade(tmp_path, OPENAI_API_KEY="sk-planted-openai-0123456789-typo")
+        refused = grade(tmp_path, OPENAI_API_KEY=planted.SECRETS["OPENAI_API_KEY"] + "-typo")
         done = grade(tmp_path)
     assert refused.returncode == 1
     assert "***" in refused.stderr
@@ -127,10 +127,10 @@ def small(target: Path, own: str) -> None:
 @pytest.mark.slow
 def test_a_whole_run_leaves_no_key_in_any_file(tmp_path: Path) -> None:
     target = clones.clone(tmp_path / "graded")
-    said = []
+    said: list[str] = []
 
     def ran(*command: str, fails: bool = False, **more: str) -> str:
-        done = clones.run(target, *command, **(environment | more))
+        done = clones.run(target, *command, prefix=None, timeout=500, **(environment | more))
         assert (done.returncode != 0) is fails, done.stdout[-2000:] + done.stderr[-2000:]
         said.extend([done.stdout, done.stderr])
         return done.stdout + done.stderr

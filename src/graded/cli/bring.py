@@ -15,6 +15,7 @@ from graded.errors import DataError, ParamError
 from graded.formats.atomic import atomic_folder, write_text
 from graded.sources import foreign
 from graded.sources.foreign import Bad, Judged, Row
+from graded.sources.opened import kind_of
 
 T = TypeVar("T", Row, Judged)
 
@@ -31,6 +32,9 @@ def bring(
 ) -> None:
     """Turn your own files into a BEIR folder that corpus and benchmark read.
 
+    Columns that are understood: id, title, text, document (what must stay in one split); query_id, doc_id, score. Files
+    may be gzipped. Rows that cannot be used are counted, and listed in OUT/LANG.bad.txt.
+
     Example: graded import passages.csv --lang fi --queries queries.csv --qrels qrels.csv
     """
     if not (lang.isascii() and lang.isalpha() and lang.islower() and len(lang) in (2, 3)):
@@ -38,7 +42,10 @@ def bring(
     if (queries is None) != (qrels is None):
         raise ParamError("--queries and --qrels: received one of them; judged queries need both")
     bad: list[Bad] = []
-    if passages.suffix.lower() == ".json":
+    target = out / lang
+    if target.exists() and not (target / "corpus.jsonl").is_file():
+        raise ParamError(f"--out: {target} is there and is no folder that graded import made; name another --out")
+    if kind_of(passages) == ".json":
         if queries is not None:
             raise ParamError(
                 "--queries: a SQuAD-format file carries its own questions; leave --queries and --qrels out"
@@ -50,12 +57,17 @@ def bring(
         judged = from_table(qrels, texts, asked, bad) if qrels else []
     if not texts:
         raise DataError(f"{passages}: no usable passage; {len(bad):,} bad rows, the first: {bad[0] if bad else 'none'}")
-    write_beir(out / lang, texts, asked, judged)
-    say(f"{out / lang}: {len(texts):,} passages, {len(asked):,} queries, {len(judged):,} judgements")
+    per_split = write_beir(target, texts, asked, judged)
+    say(f"{target}: {len(texts):,} passages, {len(asked):,} queries, {len(judged):,} judgements")
+    if judged:
+        say("judged queries: " + ", ".join(f"{count:,} {name}" for name, count in per_split.items()))
+    listing = out / f"{lang}.bad.txt"
     if bad:
-        listing = out / f"{lang}.bad.txt"
         write_text(listing, "".join(f"{where}\t{why}\n" for where, why in bad))
         say(f"{len(bad):,} bad rows were left out, listed in {listing}; the first: {bad[0].where}: {bad[0].why}")
+    else:
+        listing.unlink(missing_ok=True)
+    say(f"next: graded profile own-data, then languages: [{lang}] in params.yaml (docs/own-data.md)")
 
 
 def from_squad(path: Path, bad: list[Bad]) -> tuple[list[Row], list[Row], list[Judged]]:
@@ -86,15 +98,19 @@ def from_squad(path: Path, bad: list[Bad]) -> tuple[list[Row], list[Row], list[J
 
 
 def from_table(path: Path, texts: list[Row], asked: list[Row], bad: list[Bad]) -> list[Judged]:
-    """Return the judgements of ``path`` whose query and passage are known; the others go to ``bad``."""
+    """Return the judgements of ``path`` whose query and passage are known, each once; the others go to ``bad``."""
     known, queries = {row.id for row in texts}, {row.id for row in asked}
     judged = []
+    seen: set[tuple[str, str]] = set()
     for one in _good(foreign.judgements(path), bad):
         if one.query_id not in queries:
             bad.append(Bad(str(path), f"query {one.query_id!r} is not among the queries"))
         elif one.doc_id not in known:
             bad.append(Bad(str(path), f"passage {one.doc_id!r} is not among the passages"))
+        elif one[:2] in seen:
+            bad.append(Bad(str(path), f"query {one.query_id!r} and passage {one.doc_id!r} are judged twice"))
         else:
+            seen.add(one[:2])
             judged.append(one)
     return judged
 
@@ -109,21 +125,23 @@ def split_of(document: str) -> str:
     raise AssertionError("the shares sum to 100")
 
 
-def write_beir(folder: Path, texts: list[Row], asked: list[Row], judged: list[Judged]) -> None:
-    """Write the folder; a query's split is that of the document of its best-judged passage."""
+def write_beir(folder: Path, texts: list[Row], asked: list[Row], judged: list[Judged]) -> dict[str, int]:
+    """Write the folder and return the judged queries of each split; a query's split is that of its best passage."""
     document = {row.id: row.document for row in texts}
     home: dict[str, Judged] = {}
     for one in judged:
         if one.query_id not in home or one.score > home[one.query_id].score:
             home[one.query_id] = one
+    split = {name: split_of(document[best.doc_id]) for name, best in home.items()}
     with atomic_folder(folder) as out:
         _jsonl(out / "corpus.jsonl", ({"_id": row.id, "title": row.title, "text": row.text} for row in texts))
         _jsonl(out / "queries.jsonl", ({"_id": row.id, "text": row.text} for row in asked))
         (out / "qrels").mkdir()
-        for split, _ in SHARES:
-            rows = [one for one in judged if split_of(document[home[one.query_id].doc_id]) == split]
+        for name, _ in SHARES:
+            rows = [one for one in judged if split[one.query_id] == name]
             lines = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t{s}" for q, d, s in rows)]
-            (out / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            (out / "qrels" / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {name: sum(one == name for one in split.values()) for name, _ in SHARES}
 
 
 def _good(found: Iterable[T | Bad], bad: list[Bad]) -> list[T]:

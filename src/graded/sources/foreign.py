@@ -1,6 +1,8 @@
-"""Other people's files as BEIR rows: CSV or TSV tables, JSONL, and SQuAD-format JSON.
+"""Other people's files as BEIR rows: CSV or TSV tables, JSONL, and SQuAD-format JSON, plain or gzipped.
 
-Each reader yields rows and the bad ones apart, so that nothing is dropped without being counted and listed.
+Each reader yields rows and the bad ones apart, so that nothing is dropped without being counted and listed. A table's
+delimiter is found in its header (a spreadsheet's CSV has `;` in half of Europe), UTF-16 and UTF-8 marks are understood.
+White space in an id becomes ``%20`` and the like, the same in all files: a TREC run cannot carry it.
 
     passages table or JSONL   text, and where there: id, title, document
     queries table or JSONL    text, and where there: id
@@ -15,17 +17,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from graded.errors import DataError, MissingError, one_of
+from graded.errors import DataError, one_of
+from graded.sources.opened import kind_of, opened
 
 #: Names that a column may have, the first that is there counts.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "id": ("_id", "id", "doc_id", "passage_id", "query_id", "qid", "docid"),
     "title": ("title", "heading"),
-    "text": ("text", "passage", "contents", "content", "body", "query", "question"),
+    "text": ("text", "passage", "contents", "content", "body", "context", "query", "question"),
     "document": ("document", "document_id", "article", "url", "source"),
     "query": ("query-id", "query_id", "qid", "query"),
     "passage": ("corpus-id", "doc_id", "docid", "passage_id", "passage"),
@@ -64,104 +69,137 @@ def rows(path: Path) -> Iterator[Row | Bad]:
 
     Raises:
         MissingError: no such file.
-        DataError: an ending that is not .csv, .tsv, .jsonl, broken UTF-8, or no column that may hold the text.
+        DataError: an ending that is not .csv, .tsv, .jsonl (.gz), broken UTF-8, or no column that may hold the text.
     """
     seen: set[str] = set()
-    for where, fields in _records(path):
+    for where, fields in _records(path, "text"):
         if isinstance(fields, str):
             yield Bad(where, fields)
             continue
         text = _field(fields, "text")
-        if not text.strip():
+        if not text:
             yield Bad(where, "no text")
             continue
-        name = _field(fields, "id") or hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+        given = _id(_field(fields, "id"))
+        name = given or hashlib.sha256(text.encode()).hexdigest()[:16]
         if name in seen:
-            yield Bad(where, f"id {name!r} stands twice")
+            yield Bad(where, f"id {name!r} stands twice" if given else "this text stands twice")
             continue
         seen.add(name)
-        yield Row(name, _field(fields, "title"), _clean(text), _field(fields, "document") or name)
+        yield Row(name, _field(fields, "title"), text, _field(fields, "document") or name)
 
 
 def judgements(path: Path) -> Iterator[Judged | Bad]:
     """Yield the judgements of a CSV, TSV or JSONL file; errors as in :func:`rows`."""
-    for where, fields in _records(path):
+    for where, fields in _records(path, "score"):
         if isinstance(fields, str):
             yield Bad(where, fields)
             continue
         query, passage, score = (_field(fields, name) for name in ("query", "passage", "score"))
         if not query or not passage:
             yield Bad(where, "no query or no passage id")
-        elif not score.lstrip("-").isascii() or not score.lstrip("-").isdigit():
-            yield Bad(where, f"score {score!r} is no whole number")
+        elif not _WHOLE.fullmatch(score):
+            yield Bad(where, f"score {score[:40]!r} is no whole number")
         else:
-            yield Judged(query, passage, int(score))
+            yield Judged(_id(query), _id(passage), int(score.partition(".")[0]))
 
 
 def squad(path: Path) -> Iterator[tuple[Row, list[Row]] | Bad]:
     """Yield each paragraph of a SQuAD-format file with its questions; the document is the article.
 
     A paragraph's id is made of the article's number and its own (the same in every translation of a parallel set). A
-    title before ``[SEP]`` (JSQuAD) is taken off the text.
+    title before ``[SEP]`` (JSQuAD) is taken off the text. Questions that SQuAD 2 marks as unanswerable are bad rows:
+    their paragraph does not answer them.
 
     Raises:
         MissingError: no such file.
         DataError: no JSON, or no list ``data``.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(f"no {path} here") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: no JSON ({' '.join(str(error).split())[:80]})") from None
+    with opened(path) as file:
+        try:
+            found = json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: no JSON ({' '.join(str(error).split())[:80]})") from None
     if not isinstance(found, dict) or not isinstance(found.get("data"), list):
         raise DataError(f"{path}: no list 'data'; SQuAD JSON has data[].paragraphs[].context and qas[]")
+    seen: set[str] = set()
     for number, article in enumerate(found["data"]):
         paragraphs = article.get("paragraphs") if isinstance(article, dict) else None
         if not isinstance(paragraphs, list):
             yield Bad(f"{path}: data[{number}]", "no list 'paragraphs'")
             continue
+        title = _text(article.get("title")).replace("_", " ")
         for index, paragraph in enumerate(paragraphs):
-            yield _paragraph(f"{path}: data[{number}].paragraphs[{index}]", number, index, article, paragraph)
+            where = f"{path}: data[{number}].paragraphs[{index}]"
+            context = _text(paragraph.get("context")) if isinstance(paragraph, dict) else ""
+            if not context:
+                yield Bad(where, "no text 'context'")
+                continue
+            questions: list[Row] = []
+            for at, qa in enumerate(paragraph.get("qas") or []):
+                one = _question(f"{where}.qas[{at}]", f"{number}-{index}-{at}", str(number), qa, seen)
+                if isinstance(one, Bad):
+                    yield one
+                else:
+                    questions.append(one)
+            head, mark, tail = context.partition(" [SEP] ")
+            yield Row(f"{number}-{index}", head if mark else title, tail if mark else context, str(number)), questions
 
 
-def _paragraph(where: str, number: int, index: int, article: Any, paragraph: Any) -> tuple[Row, list[Row]] | Bad:
-    context = paragraph.get("context") if isinstance(paragraph, dict) else None
-    if not isinstance(context, str) or not context.strip():
-        return Bad(where, "no text 'context'")
-    head, mark, tail = context.partition(" [SEP] ")
-    title = head.strip() if mark else str(article.get("title") or "").replace("_", " ")
-    document = str(number)
-    passage = Row(f"{number}-{index}", title, _clean(tail if mark else context), document)
-    questions = [
-        Row(str(qa.get("id") or f"{number}-{index}-{at}"), "", _clean(qa["question"]), document)
-        for at, qa in enumerate(paragraph.get("qas") or [])
-        if isinstance(qa, dict) and isinstance(qa.get("question"), str) and qa["question"].strip()
-    ]
-    return passage, questions
+def _question(where: str, name: str, document: str, qa: Any, seen: set[str]) -> Row | Bad:
+    question = _text(qa.get("question")) if isinstance(qa, dict) else ""
+    if not question:
+        return Bad(where, "no text 'question'")
+    if qa.get("is_impossible") is True:
+        return Bad(where, "marked as unanswerable (is_impossible)")
+    name = _id(_text(qa.get("id"))) or name
+    if name in seen:
+        return Bad(where, f"id {name!r} stands twice")
+    seen.add(name)
+    return Row(name, "", question, document)
 
 
-def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
-    kind = path.suffix.lower()
+def _records(path: Path, needed: str) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+    kind = kind_of(path)
     if kind not in (".csv", ".tsv", ".jsonl"):
-        raise DataError(f"{path}: {one_of(kind, ['.csv', '.tsv', '.jsonl'])}")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if kind == ".jsonl":
-                yield from _jsonl(path, file)
-            else:
-                csv.field_size_limit(1 << 27)
-                reader = csv.DictReader(file, delimiter="\t" if kind == ".tsv" else ",")
-                _known(path, reader.fieldnames or [])
-                for row in reader:
-                    short = any(value is None for key, value in row.items() if key)
-                    yield f"{path}:{reader.line_num}", "fewer fields than the header" if short else row
-    except FileNotFoundError:
-        raise MissingError(f"no {path} here") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: broken UTF-8 at byte {error.start}; save it as UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{path}: no {kind[1:].upper()} ({error})") from None
+        raise DataError(f"{path}: {one_of(kind, ['.csv', '.tsv', '.jsonl'])}, each also with .gz")
+    with opened(path) as file:
+        try:
+            yield from _jsonl(path, file) if kind == ".jsonl" else _table(path, file, kind, needed)
+        except csv.Error as error:
+            raise DataError(f"{path}: no {kind[1:].upper()} ({error})") from None
+
+
+def _table(path: Path, file: Iterator[str], kind: str, needed: str) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+    csv.field_size_limit(1 << 27)
+    header = next(file, "")
+    delimiter = (
+        "\t" if kind == ".tsv" else max(",;\t|", key=lambda one: (_columns(header, one, needed), header.count(one)))
+    )
+    if not _columns(header, delimiter, needed):
+        received = ", ".join(name.strip() for name in header.strip().split(delimiter))[:80]
+        raise DataError(
+            f"{path}: the first line names no column for the {needed}: received {received!r}; "
+            f"legal: {', '.join(ALIASES[needed])}"
+        )
+    names = next(csv.reader([header], delimiter=delimiter))
+    reader = csv.reader(file, delimiter=delimiter)
+    for row in reader:
+        where = f"{path}:{reader.line_num + 1}"
+        if not row:
+            continue
+        if len(row) < len(names):
+            yield where, f"{len(row)} fields, the header has {len(names)}"
+        elif len(row) > len(names):
+            yield where, f"{len(row)} fields, the header has {len(names)}: a {delimiter!r} that is not between quotes?"
+        else:
+            yield where, dict(zip(names, row, strict=True))
+
+
+def _columns(header: str, delimiter: str, needed: str) -> int:
+    """Return how many of a header's columns are known, 0 where the needed one is not there."""
+    names = {name.strip().strip('"').lower() for name in header.split(delimiter)}
+    return sum(bool(names & {*some}) for some in ALIASES.values()) if names & {*ALIASES[needed]} else 0
 
 
 def _jsonl(path: Path, file: Iterator[str]) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
@@ -175,20 +213,25 @@ def _jsonl(path: Path, file: Iterator[str]) -> Iterator[tuple[str, Mapping[str, 
         yield f"{path}:{number}", row if isinstance(row, dict) else "no JSON object"
 
 
-def _known(path: Path, header: Any) -> None:
-    names = {str(name).strip().lower() for name in header}
-    if not names & {*ALIASES["text"], *ALIASES["score"]}:
-        raise DataError(f"{path}: no column for the text: {one_of(', '.join(sorted(names)), ALIASES['text'])}")
-
-
 def _field(fields: Mapping[str, Any], name: str) -> str:
-    lower = {str(key).strip().lower(): value for key, value in fields.items() if key is not None}
+    lower = {str(key).strip().lower(): value for key, value in fields.items()}
     for alias in ALIASES[name]:
-        value = lower.get(alias)
-        if value is not None and str(value) != "":
-            return str(value)
+        text = _text(lower.get(alias))
+        if text:
+            return text
     return ""
 
 
-def _clean(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+def _text(value: Any) -> str:
+    """Return a text or a number as text that UTF-8 can carry, without white space around; nothing else is one."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+
+
+def _id(name: str) -> str:
+    return _SPACE.sub(lambda found: quote(found[0]), name)
+
+
+_WHOLE = re.compile(r"[-+]?[0-9]{1,9}(?:\.0*)?")
+_SPACE = re.compile(r"[\s\x1c-\x1f\x85]")
