@@ -53,13 +53,16 @@ def overlay(base: str, over: str) -> str:
     """
     from ruamel.yaml import YAML
 
-    yaml = YAML()
-    yaml.width = 120
-    yaml.preserve_quotes = True
-    document = yaml.load(base)
-    _merge(document, yaml.load(over) or {}, ())
+    editor = YAML()
+    editor.width = 120
+    editor.preserve_quotes = True
+    editor.representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    document = editor.load(base)
+    _merge(document, editor.load(over) or {}, ())
     out = io.StringIO()
-    yaml.dump(document, out)
+    editor.dump(document, out)
     return out.getvalue()
 
 
