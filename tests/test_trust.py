@@ -5,16 +5,28 @@ from __future__ import annotations
 import ast
 import json
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from graded.errors import DataError, MissingError
-from graded.retrieval import weights
+from graded.cli.bring import bring
+from graded.errors import DataError, MissingError, ParamError
+from graded.formats import table, trec
+from graded.llm.request import Model
+from graded.params import languages
+from graded.retrieval import description, weights
 from graded.retrieval.description import FILES, Description
+from graded.retrieval.publish import check_name
+from graded.stages import benchmark, corpus, grade, query, sample
 from tests import encoders
 from tests.conftest import ROOT
+from tests.llm import buying
+from tests.llm import workspace as work
+from tests.standin import StandIn
+from tests.workspace import write_beir, write_params
 
 #: Modules that unpickle, run or unpack what they read.
 BANNED = {
@@ -104,6 +116,7 @@ def hostile(tmp_path: Path) -> Path:
         values = json.loads((folder / name).read_text())
         code = {key: ["evil.Evil", None] if key == "AutoTokenizer" else "evil.Evil" for key in keys}
         (folder / name).write_text(json.dumps({**values, "auto_map": code}))
+    description.write(folder, Description(source="path", name="hostile", max_length=64))
     return folder
 
 
@@ -134,3 +147,62 @@ def test_pickled_weights_alone_are_one_line(hostile: Path, tmp_path: Path) -> No
     with pytest.raises(DataError, match="the weights do not open"):
         Encoder.load(tmp_path / "pinned", workers=1)
     assert not (tmp_path / "ran").exists()
+
+
+IDS = [
+    "../../outside", "/etc/passwd", "..", "a\0b", "<script>alert(1)</script>", "';DROP/**/TABLE/**/judged;--", "{lang}",
+    "$(touch${IFS}outside)", "%2e%2e%2foutside", "\u202egnp.exe", "n" * 5000, "C:\\windows\\x",
+]  # fmt: skip
+
+
+def test_an_id_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "deep/inside"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    monkeypatch.setenv("GRADED_BUDGET_USD", "1")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with StandIn() as server:
+        model = {"model": buying.MODEL, "base_url": server.base_url}
+        work.make(inside, query=model, grade={"annotators": {"a": model}}, languages=["fi"], annotators=["a"])
+        params = yaml.safe_load((inside / "params.yaml").read_text(encoding="utf-8"))
+        params |= {"corpus": {"path": "texts"}, "sample": {"size": 50}}
+        params |= {"benchmark": {"path": "texts", "sets": {"own": {"folder": "{lang}"}}}}
+        (inside / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        passages = [(name, name, f"text {number}") for number, name in enumerate([*IDS, "judged"])]
+        write_beir(inside / "texts/fi", passages, [(name, name) for name in IDS], {"test": [(IDS[0], "judged", 1)]})
+        for stage in (corpus, benchmark, sample, query):
+            stage.main()
+        rows = list(table.read_rows(Path("data/query/fi.parquet"), "query_id", "doc_id"))
+        assert {doc_id for _, doc_id in rows} == {*IDS}
+        near = [(query_id, IDS[number % len(IDS)], 1, 1.0) for number, (query_id, _) in enumerate(rows)]
+        table.write_rows(Path("data/candidate/fi.parquet"), work.CANDIDATES, near)
+        grade.main()
+        trec.write_run(Path("own.trec"), [trec.Hit(name, name, 1, 1.0) for name in IDS], "t")
+    assert [hit.doc_id for hit in trec.read_run(Path("own.trec"))] == IDS
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["inside"]
+    made = {str(path.relative_to(inside)) for path in inside.rglob("*") if path.is_file()}
+    known = re.compile(
+        r"(texts|prompts)/.*|(params|prices)\.yaml|own\.trec|data/(corpus|sample|query|candidate|grade/a)/fi\.parquet"
+        r"|data/benchmark/own/(benchmark\.json|fi-fi/(queries|qrels)\.parquet)|\.ledger/[\w./-]+"
+    )
+    assert [name for name in sorted(made) if not known.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("name", ["../fi", "/fi", "fi/..", "f\0", "..", "fi'--"])
+def test_a_name_that_becomes_a_file_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, languages=[name])
+    with pytest.raises(ParamError, match="two or three small letters"):
+        languages()
+    write_beir(tmp_path / "texts/fi", [("d", "", "t")], [("q", "t")], {"test": [("q", "d", 1)]})
+    write_params(tmp_path, languages=["fi"], benchmark={"path": "texts", "sets": {name: {"folder": "{lang}"}}})
+    with pytest.raises(ParamError, match="a name has letters, digits"):
+        benchmark.main()
+    with pytest.raises(ParamError, match="a name may hold letters, digits"):
+        grade.jobs(grade.Params(annotators={name: Model(model="m")}), [name], ["fi"])
+    with pytest.raises(ParamError, match="--lang: received"):
+        bring(tmp_path / "texts/fi/corpus.jsonl", name)
+    with pytest.raises(ParamError, match="expected owner/model"):
+        check_name(name)
+    assert not [path for path in tmp_path.glob("data/**/*") if path.is_file()]

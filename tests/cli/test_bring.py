@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def test_squad_is_split_by_article_and_ambiguous_questions_are_listed() -> None:
     ("name", "text", "says"),
     [
         ("p.txt", "x", "received '.txt'"),
-        ("p.csv", "a,b\n1,2\n", "no column for the text"),
+        ("p.csv", "a,b\n1,2\n", "names no column for the text: received 'a, b'"),
+        ("p.csv", "", "names no column"),
+        ("p.csv.gz", "x", "damaged gzip"),
         ("p.csv", "text\n", "no usable passage"),
         ("p.json", "{", "no JSON"),
         ("p.json", "{}", "no list 'data'"),
@@ -89,6 +92,98 @@ def test_unusable_files_are_one_line(name: str, text: str, says: str) -> None:
     assert not Path("out").exists()
 
 
+def bad_rows() -> str:
+    path = Path("out/fi.bad.txt")
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("bom.csv", b"\xef\xbb\xbfid,text\na,one\n"),
+        ("semicolon.csv", b"id;title;text\na;;one\n"),
+        ("bar.CSV", b'"ID"|"Text"\r\na|one\r\n'),
+        ("utf16.csv", "id\ttext\na\tone\n".encode("utf-16")),
+        ("spaces.tsv", b" id \t text \na\t one \n\n"),
+        ("packed.csv.gz", gzip.compress(b"id,text\na,one\n")),
+        ("packed.jsonl.gz", gzip.compress(b'{"id": "a", "text": "one"}\n')),
+        ("number.jsonl", b'{"id": "a", "Text": "one", "n": 1}'),
+    ],
+)
+def test_files_as_other_programs_write_them(name: str, data: bytes) -> None:
+    Path(name).write_bytes(data)
+    bring(Path(name), "fi", Path("out"))
+    assert list(beir.passages(Path("out/fi"))) == [("a", "", "one")]
+    assert bad_rows() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("id,text\na,one\nb,two, three\n", "3 fields, the header has 2: a ',' that is not between quotes?"),
+        ("id,text\na,one\nb\n", "1 fields, the header has 2"),
+        ("id,text\na,one\nb,   \n", "no text"),
+        ("text\none\none\n", "this text stands twice"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_listed_not_cut(text: str, why: str) -> None:
+    bring(write("p.csv", text), "fi", Path("out"))
+    assert [row.text for row in beir.passages(Path("out/fi"))] == ["one"]
+    assert bad_rows().count("\n") == 1
+    assert why in bad_rows()
+
+
+def test_only_text_and_numbers_are_text() -> None:
+    rows = ['{"id": 1, "text": "a", "title": {"x": 1}}', '{"text": ["a"]}', '{"text": true}', '{"text": "b\\ud800"}']
+    bring(write("p.jsonl", "\n".join(rows)), "fi", Path("out"))
+    assert [row[1:] for row in beir.passages(Path("out/fi"))] == [("", "a"), ("", "b\ufffd")]
+    assert bad_rows().count("no text") == 2
+
+
+def test_white_space_in_ids_is_written_the_same_everywhere() -> None:
+    passages = write("p.csv", "id,text\ndoc 1,one\n")
+    bring(
+        passages,
+        "fi",
+        Path("out"),
+        write("q.csv", "id,text\nq 1,what\n"),
+        write("r.csv", "query,passage,score\nq 1,doc 1,2.0\nq 1,doc 1,2\nq 1,doc 1,1.5\n"),
+    )
+    assert [row.doc_id for row in beir.passages(Path("out/fi"))] == ["doc%201"]
+    assert [row for split, _ in SHARES for row in beir.qrels(Path("out/fi"), split)] == [("q%201", "doc%201", 2)]
+    assert "judged twice" in bad_rows()
+    assert "'1.5' is no whole number" in bad_rows()
+
+
+def test_a_passage_of_a_megabyte_and_one_after_it() -> None:
+    bring(write("p.csv", 'id,text\na,"' + "sana " * 210_000 + '"\nb,x\n'), "fi", Path("out"))
+    assert [len(row.text) for row in beir.passages(Path("out/fi"))] == [1_049_999, 1]
+
+
+def test_squad_two_and_odd_questions_are_listed() -> None:
+    qas = [
+        {"id": "1", "question": "answered?"}, {"id": "1", "question": "again?"}, {"id": "2", "question": 7}, "x",
+        {"id": "3", "question": "unanswerable?", "is_impossible": True},
+    ]  # fmt: skip
+    bring(write("s.json", json.dumps({"data": [{"paragraphs": [{"context": "c", "qas": qas}]}]})), "fi", Path("out"))
+    assert [row.text for row in beir.queries(Path("out/fi"))] == ["answered?", "7"]
+    for reason in ("id '1' stands twice", "no text 'question'", "marked as unanswerable"):
+        assert reason in bad_rows()
+
+
+def test_a_second_import_takes_the_place_of_the_first_and_of_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    bring(write("p.csv", "text\none\n\u00a0\n"), "fi", Path("out"))
+    assert bad_rows()
+    bring(write("p.csv", "text,url,colour\none,u,red\n"), "fi", Path("out"))
+    assert bad_rows() == ""
+    assert "not used: colour" in capsys.readouterr().out
+    Path("other/fi").mkdir(parents=True)
+    write("other/fi/thesis.txt", "the only copy")
+    with pytest.raises(ParamError, match="name another --out"):
+        bring(Path("p.csv"), "fi", Path("other"))
+    assert Path("other/fi/thesis.txt").exists()
+
+
 def test_wrong_arguments() -> None:
     with pytest.raises(MissingError):
         bring(Path("absent.csv"), "fi")
@@ -97,6 +192,9 @@ def test_wrong_arguments() -> None:
         bring(path, "../fi")
     with pytest.raises(ParamError, match="need both"):
         bring(path, "fi", queries=path)
+    judged = write("r.csv", "query,score\na,1\n")
+    with pytest.raises(DataError, match="no column for the passage: received 'query, score'"):
+        bring(path, "fi", queries=path, qrels=judged)
     path.write_bytes(b"text\n\xff\n")
     with pytest.raises(DataError, match="broken UTF-8"):
         bring(path, "fi")

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from graded.errors import MissingError, ParamError
-from graded.llm.client import Endpoint, endpoint, read
+from graded.llm import client
+from graded.llm.client import Answer, Endpoint, ask, endpoint, read
 from graded.llm.pace import Pace, back_off, retry_after, seconds
 from graded.llm.request import Model
+from tests.standin import StandIn
+from tests.standin.http import Request, Response
 
 
 def end(**fields: Any) -> Endpoint:
@@ -158,3 +161,40 @@ def limits(of: str, most: str, reset: str) -> dict[str, str]:
     return {
         f"x-ratelimit-limit-{of}": most, f"x-ratelimit-remaining-{of}": "0", f"x-ratelimit-reset-{of}": reset,
     }  # fmt: skip
+
+
+class Elsewhere(StandIn):
+    """Sends every request on to another address."""
+
+    to = ""
+
+    def handle(self, request: Request) -> Response:
+        return Response(307, b"", {"location": self.to})
+
+
+def asked(server: StandIn, **fields: Any) -> Answer:
+    async def once() -> Answer:
+        found = await endpoint(Model(**{"model": "m", "base_url": server.base_url, **fields}), "query")
+        async with found.session() as session:
+            return await ask(session, found, b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}')
+
+    return asyncio.run(once())
+
+
+def test_a_redirection_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "secret-of-azure")
+    monkeypatch.setenv("OPENAI_API_VERSION", "2024-10-21")
+    with StandIn() as other, Elsewhere() as server:
+        server.to = f"{other.base_url}/chat/completions"
+        answer = asked(server, family="azure")
+        assert (answer.kind, answer.why) == ("fatal", "307")
+        assert f"redirects to {server.to}" in answer.text
+        assert not other.counts.requests
+
+
+def test_a_reply_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setattr(client, "MOST", 10_000)
+    with StandIn(lambda _: "x" * 20_000) as server:
+        answer = asked(server)
+        assert (answer.kind, answer.why) == ("lost", "endless reply")

@@ -14,6 +14,7 @@ from graded.console import say
 from graded.errors import DataError, ParamError
 from graded.formats.atomic import atomic_folder, write_text
 from graded.sources import foreign
+from graded.sources.columns import unused
 from graded.sources.foreign import Bad, Judged, Row
 from graded.sources.opened import kind_of
 
@@ -56,7 +57,11 @@ def bring(
         asked = _good(foreign.rows(queries), bad) if queries else []
         judged = from_table(qrels, texts, asked, bad) if qrels else []
     if not texts:
-        raise DataError(f"{passages}: no usable passage; {len(bad):,} bad rows, the first: {bad[0] if bad else 'none'}")
+        raise DataError(
+            f"{passages}: no usable passage; {len(bad):,} bad rows, "
+            + (f"the first: {bad[0].where}: {bad[0].why}" if bad else "it has no row")
+        )
+    say_unused(passages, queries, qrels)
     per_split = write_beir(target, texts, asked, judged)
     say(f"{target}: {len(texts):,} passages, {len(asked):,} queries, {len(judged):,} judgements")
     if judged:
@@ -68,6 +73,14 @@ def bring(
     else:
         listing.unlink(missing_ok=True)
     say(f"next: graded profile own-data, then languages: [{lang}] in params.yaml (docs/own-data.md)")
+
+
+def say_unused(*paths: Path | None) -> None:
+    """Name the columns that nothing is read from."""
+    for path in paths:
+        names = unused(path) if path else []
+        if names:
+            say(f"{path}: columns not used: {', '.join(names)}")
 
 
 def from_squad(path: Path, bad: list[Bad]) -> tuple[list[Row], list[Row], list[Judged]]:

@@ -14,28 +14,17 @@ SQuAD's layout: Rajpurkar et al. 2016, "SQuAD: 100,000+ Questions for Machine Co
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from graded.errors import DataError, one_of
-from graded.sources.opened import kind_of, opened
-
-#: Names that a column may have, the first that is there counts.
-ALIASES: Mapping[str, tuple[str, ...]] = {
-    "id": ("_id", "id", "doc_id", "passage_id", "query_id", "qid", "docid"),
-    "title": ("title", "heading"),
-    "text": ("text", "passage", "contents", "content", "body", "context", "query", "question"),
-    "document": ("document", "document_id", "article", "url", "source"),
-    "query": ("query-id", "query_id", "qid", "query"),
-    "passage": ("corpus-id", "doc_id", "docid", "passage_id", "passage"),
-    "score": ("score", "relevance", "grade", "label"),
-}
+from graded.errors import DataError
+from graded.sources.columns import field, records, text_of
+from graded.sources.opened import opened
 
 
 class Row(NamedTuple):
@@ -72,30 +61,30 @@ def rows(path: Path) -> Iterator[Row | Bad]:
         DataError: an ending that is not .csv, .tsv, .jsonl (.gz), broken UTF-8, or no column that may hold the text.
     """
     seen: set[str] = set()
-    for where, fields in _records(path, "text"):
+    for where, fields in records(path, ["text"]):
         if isinstance(fields, str):
             yield Bad(where, fields)
             continue
-        text = _field(fields, "text")
+        text = field(fields, "text")
         if not text:
             yield Bad(where, "no text")
             continue
-        given = _id(_field(fields, "id"))
+        given = _id(field(fields, "id"))
         name = given or hashlib.sha256(text.encode()).hexdigest()[:16]
         if name in seen:
             yield Bad(where, f"id {name!r} stands twice" if given else "this text stands twice")
             continue
         seen.add(name)
-        yield Row(name, _field(fields, "title"), text, _field(fields, "document") or name)
+        yield Row(name, field(fields, "title"), text, field(fields, "document") or name)
 
 
 def judgements(path: Path) -> Iterator[Judged | Bad]:
     """Yield the judgements of a CSV, TSV or JSONL file; errors as in :func:`rows`."""
-    for where, fields in _records(path, "score"):
+    for where, fields in records(path, ["query", "passage", "score"]):
         if isinstance(fields, str):
             yield Bad(where, fields)
             continue
-        query, passage, score = (_field(fields, name) for name in ("query", "passage", "score"))
+        query, passage, score = (field(fields, name) for name in ("query", "passage", "score"))
         if not query or not passage:
             yield Bad(where, "no query or no passage id")
         elif not _WHOLE.fullmatch(score):
@@ -128,10 +117,10 @@ def squad(path: Path) -> Iterator[tuple[Row, list[Row]] | Bad]:
         if not isinstance(paragraphs, list):
             yield Bad(f"{path}: data[{number}]", "no list 'paragraphs'")
             continue
-        title = _text(article.get("title")).replace("_", " ")
+        title = text_of(article.get("title")).replace("_", " ")
         for index, paragraph in enumerate(paragraphs):
             where = f"{path}: data[{number}].paragraphs[{index}]"
-            context = _text(paragraph.get("context")) if isinstance(paragraph, dict) else ""
+            context = text_of(paragraph.get("context")) if isinstance(paragraph, dict) else ""
             if not context:
                 yield Bad(where, "no text 'context'")
                 continue
@@ -147,86 +136,16 @@ def squad(path: Path) -> Iterator[tuple[Row, list[Row]] | Bad]:
 
 
 def _question(where: str, name: str, document: str, qa: Any, seen: set[str]) -> Row | Bad:
-    question = _text(qa.get("question")) if isinstance(qa, dict) else ""
+    question = text_of(qa.get("question")) if isinstance(qa, dict) else ""
     if not question:
         return Bad(where, "no text 'question'")
     if qa.get("is_impossible") is True:
         return Bad(where, "marked as unanswerable (is_impossible)")
-    name = _id(_text(qa.get("id"))) or name
+    name = _id(text_of(qa.get("id"))) or name
     if name in seen:
         return Bad(where, f"id {name!r} stands twice")
     seen.add(name)
     return Row(name, "", question, document)
-
-
-def _records(path: Path, needed: str) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
-    kind = kind_of(path)
-    if kind not in (".csv", ".tsv", ".jsonl"):
-        raise DataError(f"{path}: {one_of(kind, ['.csv', '.tsv', '.jsonl'])}, each also with .gz")
-    with opened(path) as file:
-        try:
-            yield from _jsonl(path, file) if kind == ".jsonl" else _table(path, file, kind, needed)
-        except csv.Error as error:
-            raise DataError(f"{path}: no {kind[1:].upper()} ({error})") from None
-
-
-def _table(path: Path, file: Iterator[str], kind: str, needed: str) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
-    csv.field_size_limit(1 << 27)
-    header = next(file, "")
-    delimiter = (
-        "\t" if kind == ".tsv" else max(",;\t|", key=lambda one: (_columns(header, one, needed), header.count(one)))
-    )
-    if not _columns(header, delimiter, needed):
-        received = ", ".join(name.strip() for name in header.strip().split(delimiter))[:80]
-        raise DataError(
-            f"{path}: the first line names no column for the {needed}: received {received!r}; "
-            f"legal: {', '.join(ALIASES[needed])}"
-        )
-    names = next(csv.reader([header], delimiter=delimiter))
-    reader = csv.reader(file, delimiter=delimiter)
-    for row in reader:
-        where = f"{path}:{reader.line_num + 1}"
-        if not row:
-            continue
-        if len(row) < len(names):
-            yield where, f"{len(row)} fields, the header has {len(names)}"
-        elif len(row) > len(names):
-            yield where, f"{len(row)} fields, the header has {len(names)}: a {delimiter!r} that is not between quotes?"
-        else:
-            yield where, dict(zip(names, row, strict=True))
-
-
-def _columns(header: str, delimiter: str, needed: str) -> int:
-    """Return how many of a header's columns are known, 0 where the needed one is not there."""
-    names = {name.strip().strip('"').lower() for name in header.split(delimiter)}
-    return sum(bool(names & {*some}) for some in ALIASES.values()) if names & {*ALIASES[needed]} else 0
-
-
-def _jsonl(path: Path, file: Iterator[str]) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        yield f"{path}:{number}", row if isinstance(row, dict) else "no JSON object"
-
-
-def _field(fields: Mapping[str, Any], name: str) -> str:
-    lower = {str(key).strip().lower(): value for key, value in fields.items()}
-    for alias in ALIASES[name]:
-        text = _text(lower.get(alias))
-        if text:
-            return text
-    return ""
-
-
-def _text(value: Any) -> str:
-    """Return a text or a number as text that UTF-8 can carry, without white space around; nothing else is one."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
 
 
 def _id(name: str) -> str:
