@@ -10,17 +10,20 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from graded.errors import GradedError
+from graded.errors import GradedError, ServiceError
+from graded.formats.atomic import raise_disk
 from graded.formats.redact import redact
 
 
 def run(main: Callable[[], None]) -> None:
     """Call ``main``; print a GradedError as one line on stderr and exit with its code, 130 on Ctrl-C.
 
-    Secrets are taken out of the line, and out of a bug's traceback.
+    So is a disk that is full or may not be written. Anything else is a bug and keeps its traceback; secrets are taken
+    out of both.
     """
     try:
         main()
@@ -30,7 +33,12 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("graded: interrupted; the same command goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
-    except Exception:  # noqa: BLE001 - a bug: shown whole, and it ends the process
+    except Exception as error:  # noqa: BLE001 - a bug (shown whole, and it ends the process), or the disk
+        try:
+            raise_disk(Path(str(getattr(error, "filename", None) or Path.cwd())), error)
+        except ServiceError as full:
+            print(f"graded: {redact(str(full))}", file=sys.stderr)
+            raise SystemExit(full.exit_code) from None
         print(redact(traceback.format_exc()), file=sys.stderr, end="")
         raise SystemExit(1) from None
 
