@@ -1,4 +1,4 @@
-"""The team's remote: where DVC keeps its objects, set in .dvc/config without credentials, and tested for real.
+"""The team's remote: where DVC keeps its objects, set in .dvc/config without credentials.
 
 The shipped sample has a remote of its own, ``sample``: a tracked folder that nothing is ever pushed to. So the default
 remote is another one, and never a folder inside this repository.
@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Thread
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from graded.errors import MissingError, ParamError, ServiceError, one_of
+from graded.errors import MissingError, ParamError, one_of
 
 SAMPLE = "sample"
 #: Where each kind's credentials come from, for messages; the others ask DVC's own documentation.
@@ -31,8 +27,6 @@ SECRETS = {
     "access_key_id", "secret_access_key", "session_token", "password", "passphrase", "account_key", "sas_token",
     "connection_string", "client_secret", "sse_customer_key", "token", "gdrive_client_secret",
 }  # fmt: skip
-#: Seconds that a test of the connection may take in all.
-LIMIT = 20.0
 
 
 class Remote(NamedTuple):
@@ -78,7 +72,7 @@ def configuration(root: Path) -> Any:
     try:
         return Config(str(root / ".dvc"))
     except ConfigError as error:
-        raise ParamError(f"{root / '.dvc' / 'config'}: {_flat(error)}") from None
+        raise ParamError(f"{root / '.dvc' / 'config'}: {flat(error)}") from None
 
 
 def named(root: Path, name: str | None = None) -> Remote | None:
@@ -114,13 +108,11 @@ def legal(root: Path, name: str, url: str, options: Mapping[str, str]) -> None:
         raise ParamError(f"remote: received {bare(url)!r}; legal: {', '.join(known)}")
     for value in (url, options.get("endpointurl", "")):
         if ":" in urlsplit(value).netloc.rpartition("@")[0] or (scheme != "ssh" and "@" in urlsplit(value).netloc):
-            raise ParamError(
-                f"remote: {bare(value)!r} came with credentials, which are never written; {_where(scheme)}"
-            )
+            raise ParamError(f"remote: {bare(value)!r} came with credentials, which are never written; {where(scheme)}")
     for option in options:
         if option in SECRETS:
             raise ParamError(
-                f"--option: {option} is a secret, which .dvc/config must not hold; {_where(scheme)}, or "
+                f"--option: {option} is a secret, which .dvc/config must not hold; {where(scheme)}, or "
                 f"'dvc remote modify --local {name} {option} VALUE'"
             )
         if option not in (names := sorted(str(one) for one in REMOTE_SCHEMAS[scheme])):
@@ -166,97 +158,14 @@ def write(root: Path, name: str, url: str, options: Mapping[str, str]) -> None:
             levels["core"]["remote"] = name
     except ConfigError as error:
         Path(found.files["repo"]).write_bytes(before)
-        raise ParamError(f"remote: DVC does not accept this: {_flat(error)}") from None
+        raise ParamError(f"remote: DVC does not accept this: {flat(error)}") from None
 
 
-def check(root: Path, name: str | None = None) -> str:
-    """Write, read and remove a small object in the remote, and return what may be done there.
-
-    Raises:
-        MissingError: there is no such remote, or its plug-in is not installed.
-        ServiceError: it cannot be reached, does not answer, refuses the credentials, or has no such bucket.
-    """
-    remote = named(root, name)
-    if remote is None:
-        raise MissingError(f"no remote {name or 'of the team'} is set; graded remote s3://bucket/prefix")
-    plugin(remote.scheme)
-    settings = configuration(root)
-    ended: Queue[str | BaseException] = Queue()
-
-    def attempt() -> None:
-        from dvc.fs import get_cloud_fs
-
-        try:
-            kind, values, path = get_cloud_fs(settings, name=remote.name)
-            ended.put(_probe(kind(**values), path))
-        except BaseException as error:  # noqa: BLE001  (each plug-in has exceptions of its own)
-            ended.put(error)
-
-    with _few_tries():
-        # A thread that is left behind, because the clients' own time-outs add up to minutes.
-        Thread(target=attempt, daemon=True).start()
-        try:
-            found = ended.get(timeout=LIMIT)
-        except Empty:
-            found = TimeoutError()
-    if isinstance(found, BaseException):
-        raise ServiceError(explain(remote, found)) from None
-    return found
-
-
-def _probe(fs: Any, folder: str) -> str:
-    path = fs.join(folder, f".graded-check-{secrets.token_hex(6)}")
-    try:
-        fs.makedirs(folder, exist_ok=True)
-        fs.pipe_file(path, b"graded")
-    except PermissionError:
-        fs.ls(folder)
-        return "reads; may not write"
-    whole = fs.cat_file(path) == b"graded"
-    fs.remove(path)
-    if not whole:
-        raise OSError("an object came back other than it was written")
-    return "reads and writes"
-
-
-def explain(remote: Remote, error: BaseException) -> str:
-    """Return one line about why ``remote`` failed: what was tried, the likely cause, what to do."""
-    names, said = set(), _flat(error)
-    link: BaseException | None = error
-    while link is not None:
-        names |= {kind.__name__ for kind in type(link).__mro__}
-        link = link.__cause__ or link.__context__
-    at = remote.options.get("endpointurl") or bare(remote.url)
-    same = "nothing was lost, and the same command goes on"
-    if names & {"FileNotFoundError", "NoSuchBucket"}:
-        return f"{remote}: no such bucket or folder ({said}); create it, or correct it: graded remote URL"
-    if names & {"ConnectTimeoutError", "ReadTimeoutError", "TimeoutError"}:
-        return f"{remote}: {at} is too slow: no answer within {LIMIT:g} s; {same}"
-    if names & {"EndpointConnectionError", "ConnectionError", "gaierror", "ClientConnectorError", "ConnectionLost"}:
-        return f"{remote}: cannot reach {at}; check the network and the address (graded remote URL --endpoint); {same}"
-    if "PermissionError" in names or any(
-        "Credential" in one or "Authentic" in one or "Permission" in one or "ProfileNotFound" in one for one in names
-    ):
-        return f"{remote}: credentials missing or refused ({said}); {_where(remote.scheme)}; {same}"
-    return f"{remote}: {type(error).__name__}: {said}; {same}"
-
-
-def _where(scheme: str) -> str:
+def where(scheme: str) -> str:
+    """Say where the credentials of a scheme come from."""
     return f"they come from {CREDENTIALS.get(scheme, 'the environment or dvc remote modify --local')}"
 
 
-@contextmanager
-def _few_tries() -> Iterator[None]:
-    before = os.environ.get("AWS_MAX_ATTEMPTS")
-    os.environ["AWS_MAX_ATTEMPTS"] = "2"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["AWS_MAX_ATTEMPTS"]
-        else:
-            os.environ["AWS_MAX_ATTEMPTS"] = before
-
-
-def _flat(error: BaseException) -> str:
+def flat(error: BaseException) -> str:
+    """Return an error's text on one line, cut."""
     return " ".join(str(error).split())[:160] or type(error).__name__

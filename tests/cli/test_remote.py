@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from graded import remote
+from graded import remote_check
 from graded.cli import app
 from graded.errors import GradedError, MissingError, ParamError, ServiceError
 from tests.s3 import Bucket
@@ -99,17 +99,18 @@ def test_a_folder_outside_is_kept_relative_to_the_repository(folder: Path) -> No
     assert "url = ../../store" in (folder / ".dvc" / "config").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_each_failure_of_the_server_has_its_own_line(
     folder: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ServiceError, match="no such bucket"):
         graded("s3://nobody/x", "--endpoint", bucket.endpoint)
     bucket.wire.hang = True
-    monkeypatch.setattr(remote, "LIMIT", 0.5)
+    monkeypatch.setattr(remote_check, "LIMIT", 0.5)
     with pytest.raises(ServiceError, match=r"too slow: no answer within 0\.5 s"):
         graded("s3://team/x", "--endpoint", bucket.endpoint)
     bucket.wire.hang = False
-    monkeypatch.setattr(remote, "LIMIT", 60)
+    monkeypatch.setattr(remote_check, "LIMIT", 60)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(ServiceError, match=f"cannot reach http://127.0.0.1:{port}"):

@@ -1,8 +1,8 @@
 """``python -m tests.faults.full FOLDER KILOBYTES COMMAND...``: COMMAND on a copy of FOLDER whose disk is full.
 
 The copy lies on a file system of its own in memory, which is filled but for KILOBYTES; then the filler is removed and
-COMMAND runs again. Prints one JSON object: both runs, what lay there between them and the digests at the end. To be
-started by :func:`on_a_full_disk`, in a name space in which it may mount.
+COMMAND runs again. Prints one JSON object: both runs, what lay there between them, the ledger's replies then, and the
+digests at the end. To be started by :func:`on_a_full_disk`, in a name space in which it may mount.
 """
 
 from __future__ import annotations
@@ -48,9 +48,12 @@ def main() -> None:
     _fill(filler, kilobytes)
     first = _run(folder, command)
     between = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path != filler)
+    replies = sum(b'"kind":"reply"' in line for path in folder.glob(".ledger/live/*") for line in path.open("rb"))
     filler.unlink()
     second = _run(folder, command)
-    print(json.dumps({"first": first, "between": between, "second": second, "files": digests(folder)}))
+    print(
+        json.dumps({"first": first, "between": between, "replies": replies, "second": second, "files": digests(folder)})
+    )
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -39,6 +39,7 @@ def test_a_corpus_of_one_judged_passage(tmp_path: Path, api: StandIn) -> None:
     assert "sample fi: every passage is judged" in said
 
 
+@pytest.mark.slow
 def test_a_corpus_of_one_free_passage_reaches_the_grades(tmp_path: Path, api: StandIn) -> None:
     """It is graded against its own queries alone; whether that trains anything is up to the grades."""
     world = World(tmp_path, api, {"fi": [*passages("fi", 1), ("free", "", "aivan toinen teksti")]}, {"fi": 1})
@@ -51,6 +52,7 @@ def test_a_language_without_test_queries(tmp_path: Path, api: StandIn) -> None:
     assert "benchmark set fi: no query of split 'test' has a relevant passage" in said
 
 
+@pytest.mark.slow
 def test_a_language_whose_queries_were_all_refused(tmp_path: Path, api: StandIn) -> None:
     world = World(tmp_path, api)
     world.run("corpus", "benchmark", "sample", "query")
@@ -83,6 +85,7 @@ def test_no_positive_at_tau_3_names_a_tau_that_has_some(tmp_path: Path, api: Sta
     assert said.endswith("lower tau: dvc exp run -S tau=2")
 
 
+@pytest.mark.slow
 def test_all_grades_0(tmp_path: Path, api: StandIn) -> None:
     world = World(tmp_path, api)
     world.run(*TO_PAIR[:6])
@@ -126,7 +129,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name", [one if one == "NUL" else pytest.param(one, marks=pytest.mark.slow) for one in HOSTILE]
+)
 def test_odd_characters_work_to_the_pairs(tmp_path: Path, api: StandIn, name: str) -> None:
     texts = {"fi": [(doc, title + HOSTILE[name], text + HOSTILE[name]) for doc, title, text in passages("fi")]}
     world = World(tmp_path, api, texts if name != "unpaired surrogates" else {"fi": passages("fi")})

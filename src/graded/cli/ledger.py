@@ -68,7 +68,10 @@ def verify_command(
 def merge_command(
     revision: Annotated[str, typer.Argument(help="a branch, tag or commit of this repository")],
 ) -> None:
-    """Unite another revision's data/ledger with this one's."""
+    """Unite another revision's data/ledger with this one's, also in the middle of a git merge.
+
+    Example: git merge theirs; graded ledger merge theirs; dvc repro; git add --all; git commit
+    """
     done = merge(Ledger().store, revision)
     say(f"data/ledger: {done.added} segments added, {done.segments} in all; now: git add data/ledger.dvc && git commit")
 

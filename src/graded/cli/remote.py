@@ -10,7 +10,8 @@ import typer
 from graded.console import say
 from graded.errors import ParamError
 from graded.llm import share
-from graded.remote import SAMPLE, bare, check, legal, named, write
+from graded.remote import SAMPLE, bare, legal, named, write
+from graded.remote_check import check
 
 
 def remote(

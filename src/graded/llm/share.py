@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from graded import remote
+from graded import remote, remote_check
 from graded.errors import DataError, GradedError, MissingError, ServiceError
 from graded.formats.atomic import atomic, write_text
 from graded.llm.store import SUFFIX, Store
@@ -51,8 +51,9 @@ def publish(store: Store, *, push: bool = False) -> Published:
         raise MissingError("the ledger holds no reply yet, so there is nothing to publish")
     track(store, team)
     if push:
-        remote.check(store.root)
+        remote_check.check(store.root)
         _transfer(store, "push")
+        remote_check.mend(store.root, _objects(store))
     return Published(added, len(list(store.snapshot.glob(f"*{SUFFIX}"))))
 
 
@@ -68,31 +69,27 @@ def pull(store: Store) -> None:
         raise MissingError(f"no {POINTER} in {store.root.resolve()}; nobody has published a ledger here yet")
     source = remote.named(store.root, pointer(store.root).get("remote"))
     if source is not None and source.scheme:
-        remote.check(store.root, source.name)
+        remote_check.check(store.root, source.name)
     _transfer(store, "pull")
 
 
 def merge(store: Store, revision: str) -> Published:
     """Unite the snapshot of another revision (a branch, a commit) with this one's, also in a merge that git began.
 
+    Where git could not merge data/ledger.dvc or dvc.lock, this side's is taken first; `dvc repro` renews dvc.lock.
+
     Raises:
         MissingError: this clone's own snapshot is not here.
         ServiceError: there is no such revision or it has no data/ledger, or its segments are in no remote.
     """
-    unmerged = subprocess.run(
-        ["git", "ls-files", "--unmerged", "--", str(POINTER)], cwd=store.root, capture_output=True, check=False
-    ).stdout
-    if unmerged:  # both sides have changed it: ours is what stands in the work tree, theirs is `revision`
-        subprocess.run(
-            ["git", "checkout", "--quiet", "--ours", "--", str(POINTER)],
-            cwd=store.root,
-            capture_output=True,
-            check=False,
-        )
+    conflicts = _git(store, "ls-files", "--unmerged", "--", str(POINTER), "dvc.lock")
+    for name in (str(POINTER), "dvc.lock"):  # DVC reads neither with git's marks in it; the other side is `revision`
+        if f"\t{name}\n" in conflicts:
+            _git(store, "checkout", "--quiet", "--ours", "--", name)
     store.check_snapshot()
     with tempfile.TemporaryDirectory(dir=store.root / "data", prefix=".merge-") as folder:
         out = Path(folder) / "ledger"
-        dvc(store.root, "get", "--quiet", ".", str(POINTER.with_suffix("")), "--rev", revision, "--out", str(out))
+        dvc(store.root, "get", ".", str(POINTER.with_suffix("")), "--rev", revision, "--out", str(out))
         added = sum(_add(path, store.snapshot) for path in sorted(out.glob(f"*{SUFFIX}")))
     track(store, remote.named(store.root))
     return Published(added, len(list(store.snapshot.glob(f"*{SUFFIX}"))))
@@ -131,7 +128,7 @@ def track(store: Store, team: remote.Remote | None) -> None:
     DVC keeps ``remote: sample`` and ``push: false`` of the shipped pointer, which hold as long as nobody has a place
     to push to: then no push can end in the sample's folder.
     """
-    dvc(store.root, "add", "--quiet", str(POINTER.with_suffix("")))
+    dvc(store.root, "add", str(POINTER.with_suffix("")))
     path = store.root / POINTER
     fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     out = fields["outs"][0]
@@ -140,16 +137,22 @@ def track(store: Store, team: remote.Remote | None) -> None:
     del out["remote"]
     out.pop("push", None)
     write_text(path, yaml.safe_dump(fields, sort_keys=False))
-    subprocess.run(["git", "add", "--", str(POINTER)], cwd=store.root, capture_output=True, check=False)
+    _git(store, "add", "--", str(POINTER))
+
+
+def _git(store: Store, *arguments: str) -> str:
+    """Run git in the clone and return what it printed; nothing where there is no git repository."""
+    done = subprocess.run(["git", *arguments], cwd=store.root, capture_output=True, text=True, check=False)
+    return done.stdout
 
 
 def _transfer(store: Store, verb: str) -> None:
     """Push or pull the snapshot; a failure is explained by what is and is not here afterwards."""
     try:
-        dvc(store.root, verb, "--quiet", str(POINTER))
+        dvc(store.root, verb, str(POINTER))
     except ServiceError as error:
         try:
-            remote.check(store.root, pointer(store.root).get("remote"))
+            remote_check.check(store.root, pointer(store.root).get("remote"))
         except GradedError as cause:
             raise cause from None
         if verb == "push":
@@ -157,22 +160,29 @@ def _transfer(store: Store, verb: str) -> None:
         raise ServiceError(_lacking(store, error)) from None
 
 
+def _objects(store: Store) -> dict[str, Path]:
+    """Return the cached objects that data/ledger.dvc stands for, by MD5: the segments, then their list."""
+    name, folder = str(pointer(store.root).get("md5", "")), remote.cache(store.root) / "files" / "md5"
+    listing = folder / name[:2] / name[2:]
+    if not listing.is_file():
+        return {}
+    entries = [str(one["md5"]) for one in json.loads(listing.read_text(encoding="utf-8"))]
+    return {one: folder / one[:2] / one[2:] for one in [*entries, name]}
+
+
 def _lacking(store: Store, error: ServiceError) -> str:
     """Return which segments DVC could not fetch whole: it keeps none whose hash is not its name's."""
-    name = str(pointer(store.root).get("md5", ""))
     source = remote.named(store.root, pointer(store.root).get("remote"))
-    cache = remote.cache(store.root) / "files" / "md5"
-    listing = cache / name[:2] / name[2:]
-    if source is None or not listing.is_file():
+    found = _objects(store)
+    if source is None or not found:
         return f"{error}; has data/ledger been pushed? In the clone that bought: graded ledger publish --push"
-    entries = json.loads(listing.read_text(encoding="utf-8"))
-    gone = [one["md5"] for one in entries if not (cache / one["md5"][:2] / one["md5"][2:]).is_file()]
+    gone = [name for name, path in found.items() if not path.is_file()]
     if not gone:
         return str(error)
     return (
-        f"{source}: {len(gone)} of {len(entries)} segments are missing or damaged there, the first "
-        f"files/md5/{gone[0][:2]}/{gone[0][2:]}; the others are kept; a clone that has them sends them again after "
-        "the damaged ones are deleted: graded ledger publish --push"
+        f"{source}: {len(gone)} of {len(found) - 1} segments are missing or damaged there, the first "
+        f"files/md5/{gone[0][:2]}/{gone[0][2:]}; the others are kept; delete it there if it is damaged, then in a"
+        " clone that has it: graded ledger publish --push"
     )
 
 
@@ -201,6 +211,7 @@ def dvc(root: Path, *arguments: str) -> str:
         check=False,
     )
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines[-1:]
         raise ServiceError(f"dvc {' '.join(arguments)} failed: {said[-1]}")
     return done.stdout
