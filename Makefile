@@ -56,11 +56,31 @@ record: .venv/.run ## write the sample's readings into its ledger again (after a
 	dvc repro --quiet encoder
 	python sample/record.py
 
+.PHONY: newest
+newest: ## the tests with the newest dependencies that pyproject.toml allows, in an environment of their own
+	test -d .venv-newest || $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager pip setuptools --editable '.[sample,dev]'
+	PATH="$(CURDIR)/.venv-newest/bin:$$PATH" pytest
+
+.PHONY: audit
+audit: .venv/.dev ## known vulnerabilities of the locked versions (pip-audit)
+	@python .ci/audit.py
+
+.PHONY: sbom
+sbom: .venv/.dev ## sbom.json: a CycloneDX bill of materials of requirements.lock
+	@cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json requirements.lock 2>/dev/null
+	@echo "sbom.json: $$(grep -c '"purl"' sbom.json) packages"
+
+.PHONY: dist
+dist: .venv/.dev ## wheel and source distribution in dist/
+	python -m build --no-isolation --outdir dist .
+
 .PHONY: lock
 lock: .venv/.python ## renew requirements.lock and requirements-dev.lock
 	.venv/bin/python -m pip install --quiet pip-tools
 	pip-compile --quiet --upgrade --extra sample --output-file requirements.lock --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-header --annotation-style line pyproject.toml
 	pip-compile --quiet --upgrade --extra sample --extra dev --extra docs --constraint requirements.lock --output-file requirements-dev.lock --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-header --annotation-style line pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+cpu/\1    /' requirements.lock requirements-dev.lock  # the CPU build is one of several
 
 .PHONY: clean
 clean: ## remove the virtual environment and tool caches (never data, never the ledger)

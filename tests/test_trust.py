@@ -206,3 +206,17 @@ def test_a_name_that_becomes_a_file_is_refused(name: str, tmp_path: Path, monkey
     with pytest.raises(ParamError, match="expected owner/model"):
         check_name(name)
     assert not [path for path in tmp_path.glob("data/**/*") if path.is_file()]
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    tests = {
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 15
+    assert sorted(named - tests) == []
+    assert [name for name in re.findall(r"`(tests/[\w/.]+)`", page) if not (ROOT / name).exists()] == []

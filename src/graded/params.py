@@ -59,6 +59,16 @@ def load(path: Path | None = None) -> dict[str, Any]:
     return values
 
 
+def inside() -> None:
+    """Return if this folder is a graded repository, or holds a ledger.
+
+    Raises:
+        MissingError: it is not.
+    """
+    if not PARAMS.is_file() and not Path(".ledger").is_dir():
+        raise MissingError(f"no {PARAMS} in {Path.cwd()}; run this inside a graded repository")
+
+
 def section(name: str, model: type[S], path: Path | None = None) -> S:
     """Return section ``name`` of params.yaml as ``model``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graded import params
 from graded.console import say
 from graded.errors import ResumeError, ServiceError
 from graded.llm.batch_drive import Driver
@@ -15,6 +16,7 @@ def batches() -> None:
 
     Example: graded batches
     """
+    params.inside()
     ledger = Ledger()
     ledger.state.pending.end_answered(ledger.state.known)
     folders = ledger.state.pending.folders()

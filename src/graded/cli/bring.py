@@ -72,7 +72,7 @@ def bring(
         say(f"{len(bad):,} bad rows were left out, listed in {listing}; the first: {bad[0].where}: {bad[0].why}")
     else:
         listing.unlink(missing_ok=True)
-    say(f"next: graded profile own-data, then languages: [{lang}] in params.yaml (docs/own-data.md)")
+    say(f"next: dvc add {out}; graded profile own-data; languages: [{lang}] in params.yaml (docs/own-data.md)")
 
 
 def say_unused(*paths: Path | None) -> None:

@@ -19,6 +19,12 @@ from graded.llm.share import merge, publish, pull
 app = typer.Typer(help="The ledger of paid replies.\n\nExample: graded ledger status", no_args_is_help=True)
 
 
+@app.callback()
+def ledger() -> None:
+    """Work on the ledger of the repository that this is called in."""
+    params.inside()
+
+
 @app.command("status")
 def status_command() -> None:
     """Show what the ledger holds per stage, model and language, and what this clone has spent."""

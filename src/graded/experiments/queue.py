@@ -91,11 +91,18 @@ class Queue:
         status = self._repo.experiments.celery_queue.worker_status()
         return len(status), sum(bool(tasks) for tasks in status.values())
 
-    def forget(self, task: Task) -> None:
-        """Take out an entry whose worker died; DVC itself shows it as running for ever."""
+    def forget(self, task: Task) -> bool:
+        """Take out an entry whose worker died; DVC itself shows it as running for ever.
+
+        Return False where DVC does not let go of it: it has ended meanwhile, and the next look says how.
+        """
         with contextlib.suppress(self._error):
             self._repo.experiments.celery_queue.kill([task.revision], force=True)
-        self.remove([task])
+        try:
+            self.remove([task])
+        except self._error:
+            return False
+        return True
 
     def logs(self, task: Task, lines: int = 3) -> list[str]:
         """Return the last lines that an experiment printed."""
@@ -165,9 +172,9 @@ def _tend(
     """Queue again what counts as running while nobody runs it."""
     if watch.lost(len(running), queue.workers()[1]):
         for task in running:
-            tell(task.name, "Lost", 0.0)
-            queue.forget(task)
-            again(task.name)
+            if queue.forget(task):
+                tell(task.name, "Lost", 0.0)
+                again(task.name)
 
 
 class _Watch:

@@ -28,8 +28,8 @@ def passages(folder: Path) -> Iterator[Passage]:
         yield Passage(text(row, "_id", where, is_id=True), text(row, "title", where, ""), text(row, "text", where))
 
 
-def queries(folder: Path) -> Iterator[Query]:
-    """Yield the queries of a BEIR folder in file order; errors as in :func:`passages`."""
+def queries(folder: Path, split: str = "") -> Iterator[Query]:
+    """Yield the queries of a BEIR folder in file order, of whatever split; errors as in :func:`passages`."""
     for where, row in objects(_find(folder, "queries.jsonl")):
         yield Query(text(row, "_id", where, is_id=True), text(row, "text", where))
 

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
 from graded.formats import table
-from graded.records import Direction, Qrel, Query
+from graded.records import Direction, Passage, Qrel, Query
 from graded.sources import beir, clirmatrix, miracl, topics
 
 Name = Literal["beir", "trec", "miracl", "clirmatrix"]
+
+
+class Layout(Protocol):
+    """A module that reads a folder of one language."""
+
+    def passages(self, folder: Path) -> Iterator[Passage]:
+        """Yield the passages."""
+
+    def queries(self, folder: Path, split: str) -> Iterator[Query]:
+        """Yield the queries of a split, or of all."""
+
+    def qrels(self, folder: Path, split: str) -> Iterator[Qrel]:
+        """Yield the judgements of a split."""
+
+
+#: Sources with a folder a language.
+LAYOUTS: Mapping[str, Layout] = {"beir": beir, "trec": topics}
 
 
 class Reader(Protocol):
@@ -28,12 +45,10 @@ class Reader(Protocol):
 
 
 class Folders:
-    """A folder a language, in BEIR's layout or with plain TREC files; ids may be the same in each language."""
+    """A folder a language, in one of :data:`LAYOUTS`; ids may be the same in each language."""
 
-    def __init__(
-        self, folders: Mapping[str, Path], split: str, *, trec: bool = False, cross_lingual: bool = False
-    ) -> None:
-        self.folders, self.split, self.trec, self.cross_lingual = folders, split, trec, cross_lingual
+    def __init__(self, source: str, folders: Mapping[str, Path], split: str, *, cross_lingual: bool = False) -> None:
+        self.layout, self.folders, self.split, self.cross_lingual = LAYOUTS[source], folders, split, cross_lingual
 
     def directions(self) -> list[Direction]:
         """Return every pair of languages where the set is cross-lingual, else each language with itself."""
@@ -48,21 +63,16 @@ class Folders:
         return self._queries[direction.query_lang], self._qrels[direction.doc_lang]
 
     def write_passages(self, lang: str, target: Path) -> int:
-        """Write the passages; errors as in beir.passages and topics.passages."""
-        rows = topics.passages(self.folders[lang]) if self.trec else beir.passages(self.folders[lang])
-        return table.write_rows(target, table.PASSAGES, rows)
+        """Write the passages; errors as in the layout's ``passages``."""
+        return table.write_rows(target, table.PASSAGES, self.layout.passages(self.folders[lang]))
 
     @cached_property
     def _queries(self) -> dict[str, list[Query]]:
-        return {
-            lang: list(topics.queries(folder, self.split) if self.trec else beir.queries(folder))
-            for lang, folder in self.folders.items()
-        }
+        return {lang: list(self.layout.queries(folder, self.split)) for lang, folder in self.folders.items()}
 
     @cached_property
     def _qrels(self) -> dict[str, list[Qrel]]:
-        read = topics.qrels if self.trec else beir.qrels
-        return {lang: list(read(folder, self.split)) for lang, folder in self.folders.items()}
+        return {lang: list(self.layout.qrels(folder, self.split)) for lang, folder in self.folders.items()}
 
 
 class Miracl:

@@ -20,10 +20,9 @@ from graded.console import run, say
 from graded.errors import DataError, MissingError, ParamError
 from graded.formats import atomic, table
 from graded.records import Direction, Qrel, Query
-from graded.sources.readers import Clirmatrix, Folders, Miracl, Name, Reader
+from graded.sources.readers import LAYOUTS, Clirmatrix, Folders, Miracl, Name, Reader
 
 OUT, CORPUS = Path("data/benchmark"), Path("data/corpus")
-CORPORA = {"beir": "shared", "trec": "shared", "miracl": "shared", "clirmatrix": "own"}
 
 
 class Set(params.Section):
@@ -53,12 +52,12 @@ class Set(params.Section):
 
     def reader(self, path: Path, languages: list[str]) -> Reader:
         """Return the set's files as one source."""
-        if self.source in ("beir", "trec"):
+        if self.source in LAYOUTS:
             folder = "{lang}" if self.folder is None else self.folder
             if isinstance(folder, str):
                 folder = {lang: folder.replace("{lang}", lang) for lang in languages}
             folders = {lang: path / folder[lang] for lang in languages if lang in folder}
-            return Folders(folders, self.split, trec=self.source == "trec", cross_lingual=self.cross_lingual)
+            return Folders(self.source, folders, self.split, cross_lingual=self.cross_lingual)
         if isinstance(self.folder, dict):
             raise ParamError(f"folder: received {self.folder!r}; {self.source} has one folder for all languages")
         home = path / (self.folder or ".")
@@ -107,7 +106,7 @@ def write_set(out: Path, name: str, one: Set, reader: Reader) -> dict[str, Any]:
     Queries without a relevant judged passage in a direction are left out of it and counted.
     """
     directions = reader.directions()
-    own = (one.corpus or CORPORA[one.source]) == "own"
+    own = (one.corpus or ("own" if one.source == "clirmatrix" else "shared")) == "own"
     corpora = {direction.doc_lang: CORPUS / f"{direction.doc_lang}.parquet" for direction in directions}
     if own:
         corpora = {lang: out / name / "corpus" / f"{lang}.parquet" for lang in corpora}

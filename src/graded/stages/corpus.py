@@ -12,7 +12,7 @@ from graded import params
 from graded.console import run, say
 from graded.errors import DataError
 from graded.formats import atomic, table
-from graded.sources.readers import Clirmatrix, Folders, Miracl, Name, Reader
+from graded.sources.readers import LAYOUTS, Clirmatrix, Folders, Miracl, Name, Reader
 
 OUT = Path("data/corpus")
 
@@ -45,9 +45,9 @@ def folder_of(path: Path, folder: str | dict[str, str], lang: str) -> Path:
 
 def reader(chosen: Params, languages: list[str]) -> Reader:
     """Return the source."""
-    if chosen.source in ("beir", "trec"):
+    if chosen.source in LAYOUTS:
         folders = {lang: folder_of(chosen.path, chosen.folder or "{lang}", lang) for lang in languages}
-        return Folders(folders, "", trec=chosen.source == "trec")
+        return Folders(chosen.source, folders, "")
     home = folder_of(chosen.path, chosen.folder or ".", languages[0])
     if chosen.source == "miracl":
         return Miracl(home, languages, partial=chosen.partial)
