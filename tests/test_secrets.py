@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from graded import console
 from graded.cli.profile import overlay
 from graded.errors import ParamError
 from graded.formats.redact import redact, secrets
 from graded.llm.request import Model
 from graded.params import parse
+from graded.stages import grade as stage
 from tests import clones, planted
 from tests.llm import buying
 from tests.planted import Echo, address, found
@@ -28,45 +31,64 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def grade(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {**buying.environment(folder, 1000.0), **planted.SECRETS, **more}
-    command = [sys.executable, "-m", "graded.stages.grade"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def grade(
+    tmp_path: Path, keys: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Return what runs stage grade in tmp_path, as its process would, and gives the exit code and all that it said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADED_BUDGET_USD", "1000")
+
+    def once(**more: str) -> tuple[int, str]:
+        with monkeypatch.context() as patch:
+            for name, value in more.items():
+                patch.setenv(name, value)
+            code = 0
+            try:
+                console.run(stage.main)
+            except SystemExit as ended:
+                code = int(str(ended.code))
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return once
 
 
-def test_an_endpoint_that_repeats_the_key_gets_it_written_nowhere(tmp_path: Path) -> None:
+def test_an_endpoint_that_repeats_the_key_gets_it_written_nowhere(
+    tmp_path: Path, grade: Callable[..., tuple[int, str]]
+) -> None:
     with Echo(api_key=planted.SECRETS["OPENAI_API_KEY"]) as server:
         buying.make(tmp_path, server, pairs=20)
-        refused = grade(tmp_path, OPENAI_API_KEY=planted.SECRETS["OPENAI_API_KEY"] + "-typo")
-        done = grade(tmp_path)
-    assert refused.returncode == 1
-    assert "***" in refused.stderr
-    assert "is not right" in refused.stderr
-    assert done.returncode == 0, done.stderr
+        refused, why = grade(OPENAI_API_KEY=planted.SECRETS["OPENAI_API_KEY"] + "-typo")
+        done, said = grade()
+    assert refused == 1
+    assert "*** is not right" in why
+    assert done == 0, said
     lines = [json.loads(line) for path in tmp_path.glob(".ledger/live/*") for line in path.read_text().splitlines()]
     replies = [line["reply"] for line in lines if line["kind"] == "reply"]
     assert len(replies) == 20
     assert {reply["system_fingerprint"] for reply in replies} == {"***"}, "the server repeated nothing"
-    assert found(tmp_path, refused.stdout, refused.stderr, done.stdout, done.stderr) == []
+    assert found(tmp_path, why, said) == []
 
 
-def test_an_address_with_a_password_works_from_the_environment_alone(tmp_path: Path) -> None:
+def test_an_address_with_a_password_works_from_the_environment_alone(
+    tmp_path: Path, grade: Callable[..., tuple[int, str]]
+) -> None:
     with Echo() as server:
         buying.make(tmp_path, server, pairs=10)
         buying.asks(tmp_path, server, base_url=None)
-        unknown = grade(tmp_path, OPENAI_BASE_URL=address("http://nowhere.invalid:x/v1"))
-        done = grade(tmp_path, OPENAI_BASE_URL=address(server.base_url))
-        assert done.returncode == 0, done.stderr
+        unknown, why = grade(OPENAI_BASE_URL=address("http://nowhere.invalid:x/v1"))
+        done, said = grade(OPENAI_BASE_URL=address(server.base_url))
+        assert done == 0, said
         assert server.counts.billed.total() == 10
         buying.asks(tmp_path, server, base_url=address(server.base_url))
-        asked = grade(tmp_path)
+        written, refused = grade()
     (tmp_path / "params.yaml").unlink()  # the user's own writing
-    assert asked.returncode == unknown.returncode == 1
-    assert unknown.stderr.startswith("graded: OPENAI_BASE_URL: received 'http://***@nowhere.invalid:x/v1'")
-    assert "carries credentials" in asked.stderr
-    assert asked.stderr.count("\n") == unknown.stderr.count("\n") == 1
-    said = [text for run in (done, unknown, asked) for text in (run.stdout, run.stderr)]
-    assert found(tmp_path, *said) == []
+    assert (unknown, written) == (1, 1)
+    assert why.startswith("graded: OPENAI_BASE_URL: received 'http://***@nowhere.invalid:x/v1'")
+    assert "carries credentials" in refused
+    assert refused.count("\n") == why.count("\n") == 1
+    assert found(tmp_path, why, said, refused) == []
 
 
 @pytest.mark.parametrize(
