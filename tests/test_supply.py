@@ -172,12 +172,15 @@ def test_the_package_installs_alone_and_says_what_needs_a_repository(tmp_path: P
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert run(graded, "--version", cwd=empty).stdout.strip() == f"graded {version}"
     assert "import" in run(graded, "--help", cwd=empty).stdout
-    for command in (["estimate"], ["profile", "paper"], ["summary"], ["calibrate"], ["ledger", "pull"]):
+    bare = ("estimate", "summary", "calibrate", "ledger pull", "ledger status", "batches", "results", "report", "probe")
+    for command in map(str.split, (*bare, "profile paper", "sweep figure5", "remote s3://bucket/prefix")):
         done = run(graded, *command, cwd=empty)
         assert done.returncode == 1, (command, done.stdout, done.stderr)
         assert done.stderr.count("\n") == 1, (command, done.stderr)
         assert done.stderr.startswith("graded: ")
+        assert "run this inside a graded repository" in done.stderr, done.stderr
         assert "Traceback" not in done.stdout + done.stderr
+    assert not list(empty.iterdir()), "a command that refuses leaves something behind"
     (empty / "p.csv").write_text("id,text\n1,yksi\n", encoding="utf-8")
     done = run(graded, "import", "p.csv", "--lang", "fi", cwd=empty)
     assert done.returncode == 0, done.stderr

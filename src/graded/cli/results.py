@@ -33,6 +33,7 @@ def command(
 
     Example: graded results main workspace
     """
+    params.inside()
     if remote:
         say(f"{git.fetch(remote)} experiments fetched from {remote}")
     chosen = results.sources(names or None)

@@ -28,6 +28,7 @@ def summary(
 
     Example: graded summary --directions
     """
+    params.inside()
     from rich.console import Console
 
     try:

@@ -36,6 +36,7 @@ def sweep(
 
     Example: graded sweep figure5 --dry
     """
+    params.inside()
     title, chosen = grid.load(name)
     kind = form or default_form(chosen)
     if kind not in chosen.form:
