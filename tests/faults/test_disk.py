@@ -67,7 +67,7 @@ def test_the_ledger_loses_no_durable_reply(tmp_path: Path, api: StandIn, capsys:
     world.params({"grade": {"annotators": {"one": judge, "two": {**judge, "seed": 2}}}})
     world.run(*TO_PAIR[:5])
     before = api.counts.billed.total()
-    found = full(tmp_path, 60, "grade")
+    found = full(tmp_path, 24, "grade")
     assert found["first"]["code"] == 1
     assert "disk full while writing .ledger/live/" in found["first"]["err"]
     assert found["second"]["code"] == 0, found["second"]["err"]

@@ -61,7 +61,7 @@ def shorten(tokens: Iterable[tuple[str, Iterable[tuple[str, float]]]]) -> tuple[
     """Return ``tokens`` (token, alternatives) with the alternatives kept only where a digit is among them."""
     kept: list[TokenTop] = []
     for token, alternatives in tokens:
-        top = tuple((text, round(float(logprob), 6)) for text, logprob in alternatives)
+        top = tuple((str(text), round(float(logprob), 6)) for text, logprob in alternatives)
         if any(character.isdigit() for text in (token, *(text for text, _ in top)) for character in text):
             kept.append(TokenTop(token, top))
         elif kept and not kept[-1].top:
@@ -83,16 +83,16 @@ def from_completion(body: dict[str, Any]) -> Reply:
         tokens = (choice.get("logprobs") or {}).get("content")
         finish_reason = choice.get("finish_reason")
         return Reply(
-            text=message.get("content") or "",
-            finish_reason=finish_reason,
-            refusal=message.get("refusal"),
-            logprobs=None if tokens is None else shorten((one["token"], _top(one)) for one in tokens),
+            text=_text(message.get("content")) or "",
+            finish_reason=_text(finish_reason),
+            refusal=_text(message.get("refusal")),
+            logprobs=None if tokens is None else shorten((str(one["token"]), _top(one)) for one in tokens),
             usage=_usage(body.get("usage")),
-            model=body.get("model"),
-            system_fingerprint=body.get("system_fingerprint"),
+            model=_text(body.get("model")),
+            system_fingerprint=_text(body.get("system_fingerprint")),
             filtered=finish_reason == "content_filter",
         )
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no chat completion ({type(error).__name__}: {error})") from None
 
 
@@ -126,6 +126,12 @@ def from_json(fields: dict[str, Any]) -> Reply:
         system_fingerprint=fields.get("system_fingerprint"),
         filtered=bool(fields.get("filtered")),
     )
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{type(value).__name__} where a text belongs")
 
 
 def _top(token: dict[str, Any]) -> list[tuple[str, float]]:
