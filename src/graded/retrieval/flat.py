@@ -29,7 +29,8 @@ from torch.utils.checkpoint import checkpoint
 from graded.console import say
 from graded.errors import DataError, MissingError
 from graded.retrieval import description
-from graded.retrieval.flat_attention import Layout, Tensor, attend, layout, pool
+from graded.retrieval.flat_attention import Layout, Tensor, attend_runs, layout, pool
+from graded.retrieval.flat_layer import feed, lean, mix
 from graded.retrieval.flat_linear import dense, product
 from graded.retrieval.tokens import Ints
 
@@ -126,10 +127,16 @@ class FlatModel(torch.nn.Module):
         inner, outer = layer.attention.self, layer.attention.output
         query, key, value = project(hidden, inner.query, inner.key, inner.value)
         dropout = inner.dropout.p if inner.training else 0.0
-        mixed = attend(query, key, value, inner.num_attention_heads, where, dropout)
-        hidden = outer.LayerNorm(outer.dropout(dense(outer.dense, mixed)) + hidden)
-        wide = layer.intermediate.intermediate_act_fn(dense(layer.intermediate.dense, hidden))
-        return layer.output.LayerNorm(layer.output.dropout(dense(layer.output.dense, wide)) + hidden)
+        runs = attend_runs(query, key, value, inner.num_attention_heads, where, dropout)
+        mixed = mix(runs, outer.dense) if lean(hidden, outer.dense) else dense(outer.dense, torch.cat(runs))
+        total = outer.dropout(mixed) + hidden
+        wide, narrow = layer.intermediate, layer.output
+        drops = narrow.dropout.training and narrow.dropout.p > 0
+        if self.body.config.hidden_act == "gelu" and not drops and lean(hidden, wide.dense, narrow.dense):
+            return narrow.LayerNorm(feed(total, outer.LayerNorm, wide.dense, narrow.dense))
+        hidden = outer.LayerNorm(total)
+        inside = wide.intermediate_act_fn(dense(wide.dense, hidden))
+        return narrow.LayerNorm(narrow.dropout(dense(narrow.dense, inside)) + hidden)
 
     def _padded(self, input_ids: Tensor, where: Layout) -> Tensor:
         """The architecture's own forward over [n, longest], right-padded; back to [tokens, hidden]."""

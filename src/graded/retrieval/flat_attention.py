@@ -64,13 +64,20 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, where: Layout,
     ``dropout`` is the probability of dropping an attention weight (training). The variable-length kernel has none,
     so with dropout the runs are used on every device.
     """
+    return torch.cat(attend_runs(query, key, value, heads, where, dropout))
+
+
+def attend_runs(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, where: Layout, dropout: float = 0.0
+) -> list[Tensor]:
+    """Return :func:`attend` run by run, [tokens of the run, hidden] each; one run of all where one kernel does it."""
     tokens, hidden = query.shape
     query, key, value = (part.unflatten(1, (heads, -1)) for part in (query, key, value))
     if query.is_cuda and dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
-        return _varlen(query, key, value, where).reshape(tokens, hidden)
+        return [_varlen(query, key, value, where).reshape(tokens, hidden)]
     sizes = where.sizes
     rows = zip(query.split(sizes), key.split(sizes), value.split(sizes), where.runs, strict=True)
-    return torch.cat([_run(q, k, v, texts, dropout).reshape(-1, hidden) for q, k, v, (texts, _) in rows])
+    return [_run(q, k, v, texts, dropout).reshape(-1, hidden) for q, k, v, (texts, _) in rows]
 
 
 def _run(query: Tensor, key: Tensor, value: Tensor, texts: int, dropout: float) -> Tensor:

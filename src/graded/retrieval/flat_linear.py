@@ -8,7 +8,7 @@ before anything relies on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,32 @@ def dense(module: Any, x: Tensor) -> Tensor:
 
 def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return ``x @ weight' + bias`` with a gradient; see :func:`dense`."""
-    plain = x.device.type != "cpu" or x.dtype is not torch.float32 or torch.is_autocast_enabled("cpu")
-    if plain or not mkl_is_slow():
+    if not avoids_mkl(x):
         return functional.linear(x, weight, bias)
     return _Product.apply(x, weight, bias)
 
 
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+def avoids_mkl(x: Tensor) -> bool:
+    """Whether products with ``x`` go through oneDNN rather than through ``F.linear``."""
+    plain = x.device.type != "cpu" or x.dtype is not torch.float32 or torch.is_autocast_enabled("cpu")
+    return not plain and mkl_is_slow()
+
+
+def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``x @ weight' + bias`` by the faster library, for use inside a gradient's own function."""
+    if avoids_mkl(x):
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return functional.linear(x, weight, bias)
+
+
+def gradients(gradient: Tensor, x: Tensor, weight: Tensor, needed: Sequence[bool]) -> tuple[Any, Any, Any]:
+    """Return the gradients on input, weight and bias of ``x @ weight' + bias``, each only where it is needed."""
+    for_x, for_weight, for_bias = needed
+    return (
+        multiply(gradient, weight.t()) if for_x else None,
+        multiply(gradient.t(), x.t()) if for_weight else None,
+        gradient.sum(0) if for_bias else None,
+    )
 
 
 class _Product(torch.autograd.Function):
@@ -93,17 +111,12 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _onednn(x, weight, bias)
+        return multiply(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        for_x, for_weight, for_bias = ctx.needs_input_grad
-        return (
-            _onednn(gradient, weight.t()) if for_x else None,
-            _onednn(gradient.t(), x.t()) if for_weight else None,
-            gradient.sum(0) if for_bias else None,
-        )
+        return gradients(gradient, x, weight, ctx.needs_input_grad)
 
 
 class Linear:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from graded import params
 from graded.console import run, say
+from graded.retrieval.training.memory import give_back, one_arena
 from graded.retrieval.training.settings import Settings
 
 PAIR, SAMPLE, ENCODER = Path("data/pair.parquet"), Path("data/sample"), Path("data/encoder")
@@ -29,6 +30,7 @@ def main() -> None:
     tau, annotator = params.shared("tau"), str(params.shared("annotator"))
     # Waiting threads sleep: spinning ones cost most of a machine that runs anything else. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    one_arena()
 
     from graded.retrieval import description, export
     from graded.retrieval.tokens import Tokenizer
@@ -61,6 +63,7 @@ def main() -> None:
         checkpoint.work_folder(checkpoint.make_key(inputs, facts)), chosen.checkpoint_minutes
     )
     session.train(trainer, checkpoints, CURVES)
+    give_back()  # what the steps used, before the weights are copied to be saved
     if group.first:
         trained = record.model_copy(update={"source": "train", "temperature": setup.temperature(chosen, record)})
         told = setup.facts(chosen, record, drawn, trainer.plan.total, tau, annotator)

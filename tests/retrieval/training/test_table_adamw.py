@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from graded.retrieval.training import table_adamw
-from graded.retrieval.training.table_adamw import TableAdamW
+from graded.retrieval.training.table_adamw import TableAdamW, untouched
 
 
 def both(
@@ -51,3 +53,18 @@ def test_beyond_the_replay_and_with_decay_to_the_last_digits(decay: float, monke
     monkeypatch.setattr(table_adamw, "REPLAY", 3)  # the moves that the bound leaves out are no longer small
     short, theirs = both(decay, 60, reading=False)
     assert (short - theirs).abs().max() > 1e-6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_moments_of_rows_that_are_never_read_take_no_memory() -> None:
+    """Half a gigabyte of moments; a tenth of it may be there after a step on three rows."""
+
+    def pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    before = pages()
+    moments = untouched(torch.empty(1, 1).expand(250_000, 512))
+    moments[[5, 100_000, 249_999]] += 1.0
+    assert (pages() - before) * 4096 < 50e6
+    assert float(moments[100_000].sum()) == 512
+    assert float(moments[7].sum()) == 0

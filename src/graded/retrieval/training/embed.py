@@ -132,6 +132,8 @@ class Embedded:
             piece = self.gradient[torch.from_numpy(part).to(device)].to(vectors.dtype)
             found = torch.autograd.grad(vectors, self.lanes.trained, piece, allow_unused=True)
             total = _sum([total, list(found)])
+            if len(work.parts) > 1:  # rows of the table that recur are kept once, not once a chunk
+                total = [grad.coalesce() if grad is not None and grad.is_sparse else grad for grad in total]
         if self.lanes.count == 1:
             set_rng_state(after, device)
         return total

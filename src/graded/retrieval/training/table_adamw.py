@@ -11,6 +11,7 @@ weight decay moves it, in closed form.
 from __future__ import annotations
 
 from collections.abc import Callable
+from mmap import mmap
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class TableAdamW:
 
     def __init__(self, table: Tensor, rate: Callable[[int], float], decay: float) -> None:
         self.table, self.rate, self.decay = table, rate, decay
-        self.mean, self.square = torch.zeros_like(table), torch.zeros_like(table)
+        self.mean, self.square = untouched(table), untouched(table)
         self.last = torch.zeros(len(table), dtype=torch.int64, device=table.device)
         self.now = 0
         self.kept = [1.0]
@@ -85,3 +86,11 @@ class TableAdamW:
             [rows], [gradient], [mean], [square], [], [count], lr=self.rate(step), beta1=BETA1, beta2=BETA2,
             weight_decay=self.decay, eps=EPSILON, amsgrad=False, maximize=False,
         )  # fmt: skip
+
+
+def untouched(like: Tensor) -> Tensor:
+    """Return zeros of the shape of ``like`` that take memory only where they are written (on a CPU)."""
+    if like.device.type != "cpu" or like.dtype is not torch.float32:
+        return torch.zeros_like(like)
+    pages = mmap(-1, max(1, 4 * like.numel()))  # small pages; numpy's and torch's zeros are written or huge
+    return torch.frombuffer(pages, dtype=torch.float32, count=like.numel()).view(like.shape)
