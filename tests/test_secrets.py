@@ -130,13 +130,14 @@ def test_what_counts_as_a_secret(keys: None, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def small(target: Path, own: str) -> None:
-    """Make the clone's run small, and bought: writer and one judge at OPENAI_BASE_URL, another judge at ``own``."""
+    """Make the clone's run small, and bought: writer and judge a at OPENAI_BASE_URL, b at ``own``, c at Azure."""
     judges = {
         "a": {"model": MODEL, "family": "openai", "max_tokens": 8},
         "b": {"model": "judge", "family": "vllm", "base_url": own, "max_tokens": 8},
+        "c": {"model": MODEL, "family": "azure", "max_tokens": 8},
     }
     values = {
-        "languages": ["fi", "en"], "annotators": ["a", "b"], "annotator": "mean",
+        "languages": ["fi", "en"], "annotators": ["a", "b", "c"], "annotator": "mean",
         "sample": {"size": 12}, "query": {"model": MODEL, "family": "openai"}, "grade": {"annotators": judges},
         "train": {"budget": "steps", "steps": 2, "batch_size": 8}, "evaluate": {"resamples": 100},
     }  # fmt: skip
@@ -157,8 +158,13 @@ def test_a_whole_run_leaves_no_key_in_any_file(tmp_path: Path) -> None:
         said.extend([done.stdout, done.stderr])
         return done.stdout + done.stderr
 
-    with Echo() as server, Echo(api_key=planted.SECRETS["VLLM_API_KEY"]) as own:
+    with (
+        Echo() as server,
+        Echo(api_key=planted.SECRETS["VLLM_API_KEY"]) as own,
+        Echo(api_key=planted.SECRETS["AZURE_OPENAI_API_KEY"]) as azure,
+    ):
         environment = {
+            "AZURE_OPENAI_ENDPOINT": azure.base_url.removesuffix("/v1"), "OPENAI_API_VERSION": "2024-10-21",
             **planted.SECRETS, "OPENAI_BASE_URL": address(server.base_url), "GRADED_BUDGET_USD": "5",
             "GRADED_PRICES": "own.yaml",
         }  # fmt: skip
@@ -177,6 +183,7 @@ def test_a_whole_run_leaves_no_key_in_any_file(tmp_path: Path) -> None:
         ran("graded", "summary")
         assert server.counts.billed.total() > 0
         assert own.counts.billed.total() > 0
+        assert azure.counts.billed.total() > 0
     for name in (
         "dvc.lock",
         "metrics/evaluate.json",

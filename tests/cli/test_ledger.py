@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from graded.cli import app
+from graded.cli.estimate import short
 from graded.errors import DataError, GradedError
 from graded.llm.ledger import Ledger, spent
 from graded.llm.store import Store
@@ -103,4 +104,15 @@ def test_the_estimate_is_what_is_then_billed(folder: Path) -> None:
         grade.main()
         assert server.counts.billed.total() - before == count == 2 * 32 * 4
         assert dollars == pytest.approx(spent(folder).paid - paid, rel=0.05)
-        assert billed(graded("estimate")) == (0, 0.0)
+        said = graded("estimate")
+        assert billed(said) == (0, 0.0)
+        assert max(map(len, said.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (950, "950"), (999, "999"), (1000, "1.00k"), (12_345, "12.3k"), (689_117, "689k"), (999_600, "1.00M"),
+     (2_400_000, "2.40M"), (2_400_000_000, "2.40G"), (64_000_000_000, "64.0G")],
+)  # fmt: skip
+def test_tokens_are_short(count: int, text: str) -> None:
+    assert short(count) == text

@@ -20,6 +20,7 @@ from graded.llm.batch_intent import Pending
 from graded.llm.ledger import Ledger, spent
 from graded.llm.lines import decode
 from graded.stages import grade
+from tests import planted
 from tests.llm import buying
 from tests.standin import Faults, Plan, StandIn
 from tests.workspace import write_params
@@ -52,6 +53,17 @@ def set_up(folder: Path, server: StandIn, *, mode: str = "batch", pairs: int = P
 def params(server: StandIn, mode: str = "batch", annotators: Any = None, **batch: Any) -> None:
     section = {"annotators": annotators or {"a": buying.judge(server)}, "mode": mode, "batch": {"poll": 0.01, **batch}}
     write_params(Path("."), languages=["fi"], annotators=list(section["annotators"]), grade=section)
+
+
+def test_a_key_that_a_batch_repeats_is_written_nowhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", planted.SECRETS["OPENAI_API_KEY"])
+    with StandIn(lambda _: f"[2] {planted.SECRETS['OPENAI_API_KEY']}") as repeating:
+        set_up(folder, repeating, pairs=5)
+        grade.main()
+        assert repeating.counts.kinds["batch ok"] == 5
+    texts = [fields["reply"]["text"] for line in Ledger(folder).lines() if (fields := decode(line))["kind"] == "reply"]
+    assert texts == ["[2] ***"] * 5
+    assert planted.found(folder) == []
 
 
 def online(folder: Path, server: StandIn) -> bytes:

@@ -30,8 +30,8 @@ def estimate() -> None:
     """
     ledger = Ledger()
     ledger.store.check_snapshot()
-    say(f"{'stage':<7}{'model':<28}{'lang':<5}{'requests':>11}{'cached':>11}{'new':>12}"
-        f"{'input tok':>15}{'output tok':>12}{'online $':>11}{'batch $':>11}")  # fmt: skip
+    say(f"{'stage':<6}{'model':<24}{'lang':<4}{'requests':>11}{'cached':>10}{'new':>11}"
+        f"{'in tok':>7}{'out tok':>8}{'online $':>10}{'batch $':>9}")  # fmt: skip
     found = list(lines(ledger, list(jobs()), prices.load()))
     for line in found:
         _show(line)
@@ -85,7 +85,18 @@ def rough(job: Job, languages: list[str], styles: int) -> Rough:
 def _show(line: Line) -> None:
     mark = "~" if line.rough else ""
     say(
-        f"{line.stage:<7}{line.model[:27]:<28}{line.language:<5}{mark + format(line.requests, ','):>11}"
-        f"{line.cached:>11,}{mark + format(line.requests - line.cached, ','):>12}{line.prompt:>15,}"
-        f"{line.completion:>12,}{line.online:>11,.2f}{line.batch:>11,.2f}"
+        f"{line.stage:<6}{line.model[:23]:<24}{line.language:<4}{mark + format(line.requests, ','):>11}"
+        f"{line.cached:>10,}{mark + format(line.requests - line.cached, ','):>11}{short(line.prompt):>7}"
+        f"{short(line.completion):>8}{line.online:>10,.2f}{line.batch:>9,.2f}"
     )
+
+
+def short(count: int) -> str:
+    """Return a number of tokens in five characters: 950, 12.3k, 689k, 2.40M, 24.0G."""
+    if count < 1000:
+        return str(count)
+    value, units = count / 1000, ["k", "M", "G"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:#.3g}".rstrip(".") + units[0]
