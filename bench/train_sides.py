@@ -21,7 +21,8 @@ RATE, WARMUP = 2e-5, 0.1
 class Work(NamedTuple):
     """What a side is to do: ``steps`` steps of ``batch`` pairs, of which the first ``warm`` do not count.
 
-    ``length`` tokens a text at most; ``chunk`` tokens in the encoder at once (0: the batch in one pass).
+    ``length`` tokens a text at most; ``chunk`` tokens in the encoder at once (0: the batch in one pass); ``device`` is
+    cpu or cuda.
     """
 
     folder: str
@@ -32,6 +33,7 @@ class Work(NamedTuple):
     length: int
     chunk: int = 0
     precision: str = "fp32"
+    device: str = "cpu"
 
 
 def prepare(folder: str, models: list[str]) -> None:
@@ -64,6 +66,7 @@ def _encoder(folder: Path, model: str) -> None:
     import torch
     from transformers import AutoConfig, AutoModel
 
+    from bench import _encoders as encoders
     from graded.retrieval import export, weights
     from graded.retrieval.description import Description
     from graded.retrieval.flat import FlatModel
@@ -72,12 +75,11 @@ def _encoder(folder: Path, model: str) -> None:
     record = Description(source="path", name=model, pooling="mean", max_length=256, temperature=TEMPERATURE)
     if model == "minilm":
         made = FlatModel.load(origin, pooling="mean", dropout=0.0)
-    else:  # multilingual-e5-small's shape: 12 layers, 384 wide, 250,037 rows; random weights, the same tokens
+    else:  # multilingual-e5's shape with its 250,037 rows; random weights, the same tokens
         torch.manual_seed(0)
         config = AutoConfig.for_model(
-            "xlm-roberta", vocab_size=250_037, hidden_size=384, num_hidden_layers=12, num_attention_heads=12,
-            intermediate_size=1536, max_position_embeddings=514, type_vocab_size=2, pad_token_id=1,
-            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+            "xlm-roberta", vocab_size=250_037, max_position_embeddings=514, type_vocab_size=2, pad_token_id=1,
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **encoders.SHAPES[model],
         )  # fmt: skip
         made = FlatModel(AutoModel.from_config(config, add_pooling_layer=False), "mean")
     export.save_folder(made, origin, folder, record, "bench")
@@ -85,6 +87,8 @@ def _encoder(folder: Path, model: str) -> None:
 
 def ours(work: Work) -> dict[str, Any]:
     """This trainer."""
+    import torch
+
     from graded.retrieval import description
     from graded.retrieval.tokens import Tokenizer
     from graded.retrieval.training import setup
@@ -95,7 +99,7 @@ def ours(work: Work) -> dict[str, Any]:
     record, tokenizer = description.read(folder), Tokenizer(folder, work.length)
     drawn = setup.source(chosen, _pairs(work), 1)
     model = setup.model(chosen, folder, 1)
-    trainer = setup.trainer(chosen, model, tokenizer, record, drawn, 1, Group())
+    trainer = setup.trainer(chosen, model, tokenizer, record, drawn, 1, Group(device=torch.device(work.device)))
     seconds: list[float] = []
     losses: list[float] = []
     last = time.perf_counter()
@@ -113,7 +117,8 @@ def ours(work: Work) -> dict[str, Any]:
     counted = range(work.warm, work.steps)
     total = sum(int(tokens[step].sum()) for step in counted) / len(counted)
     gflop = sum(_flop(model, tokens[step], work) for step in counted) / len(counted) / 1e9
-    return _found(seconds[work.warm :], losses) | {"tokens": total, "gflop": gflop, "peak": peak()}
+    found = _found(work, seconds[work.warm :], losses)
+    return found | {"tokens": total, "gflop": gflop, "peak": peak(work.device)}
 
 
 def peer(work: Work) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def peer(work: Work) -> dict[str, Any]:
             "positive": [t for _, offered in texts for t in offered],
         }
     )
-    model = SentenceTransformer(str(Path(work.folder) / work.model), device="cpu")
+    model = SentenceTransformer(str(Path(work.folder) / work.model), device=work.device)
     model.max_seq_length = work.length
     loss = CachedMultipleNegativesRankingLoss if work.chunk else MultipleNegativesRankingLoss
     seconds: list[float] = []
@@ -168,15 +173,16 @@ def peer(work: Work) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=folder, per_device_train_batch_size=work.batch, max_steps=work.steps, learning_rate=RATE,
-            lr_scheduler_type="linear", warmup_steps=WARMUP, weight_decay=0.0, max_grad_norm=1.0, use_cpu=True,
-            bf16=work.precision == "bf16", logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
+            lr_scheduler_type="linear", warmup_steps=WARMUP, weight_decay=0.0, max_grad_norm=1.0,
+            use_cpu=work.device == "cpu", bf16=work.precision == "bf16",
+            logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
             batch_sampler=lambda data, **kept: DefaultBatchSampler(SequentialSampler(data), **kept),
         )  # fmt: skip
         trainer = SentenceTransformerTrainer(
             model, arguments, train_dataset=dataset, loss=loss(model, scale=1 / TEMPERATURE), callbacks=[Clock()]
         )
         trainer.train()
-    return _found(seconds[work.warm :], losses)
+    return _found(work, seconds[work.warm :], losses)
 
 
 SIDES: dict[str, Callable[[Work], dict[str, Any]]] = {"ours": ours, "peer": peer}
@@ -199,8 +205,12 @@ def _pairs(work: Work) -> Any:
     return read_pairs(Path(work.folder) / "pair.parquet")
 
 
-def _found(seconds: list[float], losses: list[float]) -> dict[str, Any]:
+def _found(work: Work, seconds: list[float], losses: list[float]) -> dict[str, Any]:
+    import torch
+
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    if work.device != "cpu":
+        memory = torch.cuda.max_memory_allocated() / 1e9
     return {"seconds": sorted(seconds)[len(seconds) // 2], "losses": losses, "memory": memory}
 
 
@@ -212,10 +222,14 @@ def _flop(model: Any, lengths: Any, work: Work) -> float:
     return (4 if work.chunk else 3) * (2 * weights * float(lengths.sum()) + attention)
 
 
-def peak() -> float:
-    """Return the machine's GFLOP/s on a 4096 x 1536 x 1536 float32 product, on all cores."""
+def peak(device: str = "cpu") -> float:
+    """Return GFLOP/s of a 4096 x 1536 x 1536 float32 product on all cores; on a GPU of a large bfloat16 one."""
     import torch
 
+    if device != "cpu":
+        from bench import _encoders as encoders
+
+        return encoders.peak(device, "bfloat16", 1) / 1e9
     left, right = torch.randn(4096, 1536), torch.randn(1536, 1536)
     best = 0.0
     for _ in range(5):

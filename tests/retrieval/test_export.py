@@ -56,3 +56,12 @@ def test_transformers_opens_the_folder_and_the_old_one_is_replaced_whole(xlmr: P
     want = torch.nn.functional.normalize(encoders.reference(target, encoders.TEXTS, "query: "), dim=1).numpy()
     np.testing.assert_allclose(have, want, atol=3e-6)
     assert not np.allclose(have, Encoder.load(xlmr).encode(encoders.TEXTS, "query"), atol=1e-3)
+
+
+def test_the_readme_s_example_runs(bert: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported(bert, tmp_path / "data" / "model")
+    monkeypatch.chdir(tmp_path)
+    code = (root / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    names: dict[str, np.ndarray] = {}
+    exec(code, names)
+    assert (names["queries"] @ names["passages"].T).shape == (1, 2)
