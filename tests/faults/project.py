@@ -100,15 +100,22 @@ def kill(folder: Path, stage: str, times: int, seed: int) -> list[float]:
     return moments
 
 
-def mend(folder: Path) -> bool:
-    """Take dvc.lock from git where DVC was killed while it wrote it, which it does in place; return whether it was."""
-    try:
-        whole = isinstance(yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8")), dict)
-    except yaml.YAMLError:
-        whole = False
-    if not whole:
+def mend(folder: Path) -> None:
+    """Do what docs/reliability.md says where DVC was killed while it wrote a file of its own, which it does in place.
+
+    dvc.lock comes from git; .dvc/tmp/rwlock, which says who reads and writes what right now, is deleted.
+    """
+    if not _whole(folder / "dvc.lock"):
         clones.git(folder, "checkout", "--", "dvc.lock")
-    return not whole
+    if not _whole(folder / ".dvc" / "tmp" / "rwlock"):
+        (folder / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
+
+
+def _whole(path: Path) -> bool:
+    try:
+        return isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
+    except (FileNotFoundError, yaml.YAMLError):
+        return False
 
 
 def results(folder: Path) -> dict[str, str]:

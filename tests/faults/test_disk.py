@@ -61,7 +61,7 @@ def full(folder: Path, free: int, word: str) -> dict[str, Any]:
 
 
 def test_the_ledger_loses_no_durable_reply(tmp_path: Path, api: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
-    """Room for some of the replies: those are kept, and nothing is asked again but what was in flight at the end."""
+    """Room for some of the replies: those are kept, and nothing is asked again but what was not durable yet."""
     world = World(tmp_path, api, {"fi": passages("fi")})
     judge = {"model": MODEL, "base_url": api.base_url, "max_tokens": 8, "in_flight": 16}
     world.params({"grade": {"annotators": {"one": judge, "two": {**judge, "seed": 2}}}})
@@ -71,9 +71,11 @@ def test_the_ledger_loses_no_durable_reply(tmp_path: Path, api: StandIn, capsys:
     assert found["first"]["code"] == 1
     assert "disk full while writing .ledger/live/" in found["first"]["err"]
     assert found["second"]["code"] == 0, found["second"]["err"]
-    kept, asked = found["replies"], 240
-    again = api.counts.billed.total() - before - asked
+    there = api.counts.billed.total()
+    world.run("grade")
+    kept, asked = found["replies"], api.counts.billed.total() - there
+    again = there - before - asked
     assert 0 < kept < asked
-    assert 0 <= again <= 2 * 16
+    assert 0 <= again <= 2 * 16 + 100, "in flight at the two, and one group of replies that waits to be written"
     with capsys.disabled():
         print(f"\nfull disk in the ledger: {kept} of {asked} replies durable when it was full, {again} asked again")

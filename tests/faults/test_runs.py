@@ -177,19 +177,22 @@ run(train.main)
 
 
 @pytest.mark.xdist_group("runs0")
-def test_out_of_memory_in_train(world: Path, made: World) -> None:
-    """The address space is closed before the fourth step; what was saved after the third is what the next run uses."""
+def test_out_of_memory_in_train(world: Path) -> None:
+    """The address space is closed before the fourth step; the next run goes on from the last step that was saved."""
+    path = world / "params.yaml"
+    path.write_text(re.sub(r"batch_size: 8\b", "batch_size: 128", path.read_text(encoding="utf-8")), encoding="utf-8")
+    whole = project.copy(world, world.parent / "whole")
+    assert project.dvc(whole, "repro", "--single-item", "train").returncode == 0
     shutil.rmtree(world / "data" / "model")
-    env = project.environment(world)
-    done = subprocess.run(
-        [sys.executable, "-c", HUNGRY, "0"],
-        cwd=world,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    # Blocks go back to the system at once, so that a step needs what it takes.
+    env = project.environment(world, MALLOC_MMAP_THRESHOLD_="65536", MALLOC_TRIM_THRESHOLD_="65536")
+    for megabytes in (24, 16, 12, 8):
+        shutil.rmtree(world / ".work" / "train", ignore_errors=True)
+        hungry = [sys.executable, "-c", HUNGRY, str(megabytes)]
+        done = subprocess.run(hungry, cwd=world, env=env, capture_output=True, text=True, check=False, timeout=300)
+        if done.returncode:
+            break
+        shutil.rmtree(world / "data" / "model")
     said = [line for line in done.stderr.splitlines() if line.startswith("graded: ")]
     assert done.returncode == 1, done.stderr
     assert len(said) == 1, done.stderr
@@ -199,5 +202,6 @@ def test_out_of_memory_in_train(world: Path, made: World) -> None:
     assert not (world / "data" / "model").exists()
     again = project.dvc(world, "repro", "--force", "--single-item", "train")
     assert again.returncode == 0, again.stderr
-    assert re.search(r"goes on after step 3 of 6", again.stdout)
-    assert project.results(world) == project.results(made.folder)
+    assert re.search(r"goes on after step [345] of 6", again.stdout)
+    weights = [(folder / "data/model/model.safetensors").read_bytes() for folder in (world, whole)]
+    assert weights[0] == weights[1]

@@ -13,6 +13,9 @@ from graded.retrieval.training.checkpoint import Checkpoints
 from graded.retrieval.training.curves import Curves
 from graded.retrieval.training.trainer import Event, Trainer
 
+#: How torch, oneDNN and the C++ library word that there is no more memory.
+SCARCE = ("allocate memory", "could not create a primitive", "could not create a memory", "bad_alloc", "new thread")
+
 
 def train(trainer: Trainer, checkpoints: Checkpoints, curves: Path) -> None:
     """Train to the end of the plan, from the last checkpoint where there is one; ``curves`` is the DVCLive folder.
@@ -59,7 +62,7 @@ def _resume(trainer: Trainer, checkpoints: Checkpoints) -> dict[str, Any]:
 def memory(error: BaseException, chunk: int) -> BaseException:
     """Return the one line for memory that ran out; any other error as it is."""
     text = str(error)
-    if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in text:
+    if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not any(words in text for words in SCARCE):
         return error
     smaller = f"below {chunk:,}" if chunk else "such as 4096"
     return ServiceError(
