@@ -11,6 +11,7 @@ import pytest
 from graded.retrieval import description
 from graded.retrieval.export import save_folder
 from graded.retrieval.flat import FlatModel
+from graded.retrieval.training import card
 from tests import encoders
 
 pytestmark = pytest.mark.xdist_group("push")
@@ -43,6 +44,22 @@ def test_dry_run_lists_what_would_go_and_sends_nothing(model: Path) -> None:
     ):
         assert f"  {name}\n" in done.stdout
     assert "nothing was sent" in done.stdout
+    assert "model card: results of metrics/evaluate.json, commit " in done.stdout
+
+
+def test_the_card_is_completed_with_results_and_commit() -> None:
+    row = {"nDCG@10": 0.5, "queries": 64, "base": {"nDCG@10": 0.25}, "difference": {"nDCG@10": {"mean": 0.25}}}
+    have = card.completed("# A model\n\n## Use\n\ntext\n", {"sample": {"fi": row}}, "abc")
+    want = "# A model\n\n## Results\n\n| sample: base, this model | nDCG@10 |\n|---|---|\n| fi | 0.2500, 0.5000 |\n\n"
+    assert have == want + "Made by commit abc.\n\n## Use\n\ntext\n"
+    assert card.completed(have, {}, None) == have
+
+
+def test_results_that_are_no_json_are_one_line(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "evaluate.json").write_text("{")
+    done = push("team/model", "--model", model, "--dry-run", "--metrics", tmp_path / "evaluate.json")
+    assert done.returncode == 1
+    assert "evaluate.json is not JSON" in done.stderr
 
 
 def test_a_hub_that_is_not_there_is_one_line(model: Path) -> None:

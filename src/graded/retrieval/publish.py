@@ -39,22 +39,22 @@ def check_name(name: str) -> None:
         raise ParamError(f"received {name!r}; expected owner/model, such as my-team/e5-small-fi")
 
 
-def push(folder: Path, name: str, files: dict[str, int], *, private: bool, message: str) -> str:
+def push(folder: Path, name: str, files: dict[str, int], *, card: str, private: bool, message: str) -> str:
     """Create ``name`` on the hub where it is not there, send ``files`` in one commit, and return the commit's URL.
 
-    The token is the hub's own (``HF_TOKEN``, or ``hf auth login``).
+    ``card`` is sent as README.md. The token is the hub's own (``HF_TOKEN``, or ``hf auth login``).
 
     Raises:
         ServiceError: the hub refused or cannot be reached; nothing of the commit is visible then.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     try:
         api = HfApi()
         api.create_repo(name, private=private, exist_ok=True)
-        return str(
-            api.upload_folder(repo_id=name, folder_path=folder, allow_patterns=list(files), commit_message=message)
-        )
+        sent = [CommitOperationAdd(path, str(folder / path)) for path in files if path != "README.md"]
+        sent.append(CommitOperationAdd("README.md", card.encode()))
+        return str(api.create_commit(name, sent, commit_message=message).commit_url)
     except hub_errors() as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ServiceError(

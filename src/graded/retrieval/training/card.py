@@ -1,7 +1,7 @@
 """README.md of a model folder: what the weights are, what they were trained on and how.
 
 The card that training writes is a pure function of its inputs, so that equal weights come with equal cards; what is
-known only later (metrics, the commit that is pushed) is put in by `graded push-model`, through the same function.
+known only later (metrics, the commit that is pushed) is put in by `graded push-model`, through :func:`completed`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import yaml
+
+#: The heading before which results stand.
+USE = "## Use"
 
 
 class Facts(NamedTuple):
@@ -33,8 +36,8 @@ class Facts(NamedTuple):
     passage_prefix: str
 
 
-def render(facts: Facts, metrics: Mapping[str, Mapping[str, float]] | None = None, commit: str | None = None) -> str:
-    """Return the card; ``metrics`` is by language or direction, then by measure, as in metrics/evaluate.json."""
+def render(facts: Facts) -> str:
+    """Return the card as training writes it."""
     head = {
         "language": facts.languages,
         "library_name": "sentence-transformers",
@@ -58,8 +61,7 @@ def render(facts: Facts, metrics: Mapping[str, Mapping[str, float]] | None = Non
         f"{facts.batch_size}, AdamW at {facts.learning_rate:g}.", "",
         f"Pooling `{facts.pooling}`; texts are cut at {facts.max_length} tokens; a query is prefixed with "
         f"`{facts.query_prefix}` and a passage (title, then text) with `{facts.passage_prefix}`.", "",
-        *_metrics(metrics), *([f"Made by commit {commit}.", ""] if commit else []),
-        "## Use", "", "```python", "from sentence_transformers import SentenceTransformer", "",
+        USE, "", "```python", "from sentence_transformers import SentenceTransformer", "",
         'model = SentenceTransformer("path/to/this/folder")',
         'query = model.encode("...", prompt_name="query")', 'passages = model.encode(["..."], prompt_name="passage")',
         "scores = model.similarity(query, passages)", "```", "",
@@ -69,11 +71,21 @@ def render(facts: Facts, metrics: Mapping[str, Mapping[str, float]] | None = Non
     return "\n".join(lines)
 
 
-def _metrics(metrics: Mapping[str, Mapping[str, float]] | None) -> list[str]:
-    if not metrics:
-        return []
-    names = list(next(iter(metrics.values())))
-    rows = [
-        f"| {key} | " + " | ".join(f"{values[name]:.4f}" for name in names) + " |" for key, values in metrics.items()
-    ]
-    return [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|", *rows, ""]
+def completed(card: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]], commit: str | None) -> str:
+    """Return ``card`` with its results and the commit that made it, in front of its section on use.
+
+    ``metrics`` is metrics/evaluate.json: benchmark, then language or direction, then the measures, those of the base
+    under ``base``.
+    """
+    lines = []
+    for name, rows in metrics.items():
+        measures = list(next(iter(rows.values()))["base"])
+        lines += [f"| {name}: base, this model | {' | '.join(measures)} |", "|---" * (len(measures) + 1) + "|"]
+        for key, values in rows.items():
+            cells = [f"{values['base'][measure]:.4f}, {values[measure]:.4f}" for measure in measures]
+            lines.append(f"| {key} | {' | '.join(cells)} |")
+        lines.append("")
+    if commit:
+        lines += [f"Made by commit {commit}.", ""]
+    added = ["## Results", "", *lines] if lines else []
+    return card.replace(f"{USE}\n", "\n".join([*added, USE, ""]), 1)

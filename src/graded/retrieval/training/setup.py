@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from graded.console import say
 from graded.errors import ParamError
 from graded.retrieval.description import Description
 from graded.retrieval.encoder import Encoder
 from graded.retrieval.flat import FlatModel
+from graded.retrieval.flat_linear import half_is_native
 from graded.retrieval.tokens import Tokenizer
 from graded.retrieval.training import negatives as mining
 from graded.retrieval.training.batch import Source
@@ -163,6 +165,8 @@ def trainer(
         table=model.word_embeddings if on_cpu else None,
     )  # fmt: skip
     dropout = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in model.modules())
+    if chosen.precision == "bf16" and on_cpu and group.first and not half_is_native():
+        say("train: this CPU has no bfloat16 instructions and emulates them; train.precision: fp32 is faster here")
     context = partial(torch.autocast, group.device.type, torch.bfloat16, enabled=chosen.precision == "bf16")
     lanes = Lanes(model, made.trained, group.device, context, dropout=dropout, threads=cores(chosen.threads))
     prefixes = (record.query_prefix, record.passage_prefix)
