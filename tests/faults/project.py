@@ -30,6 +30,7 @@ def make(folder: Path, api: StandIn, **values: Any) -> World:
     """Make the project and run it whole."""
     folder.mkdir()
     world = World(folder, api, train=TRAIN, **values)
+    world.encoder()
     (folder / "data" / "encoder").rename(folder / "tiny")
     (folder / "tiny" / "encoder.json").unlink()
     encoder = {"source": "path", "name": "tiny", "pooling": "mean", "max_length": 64, "temperature": 0.05, "sha256": {}}

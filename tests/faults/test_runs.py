@@ -143,6 +143,7 @@ def test_a_clock_that_jumps_back(tmp_path: Path, api: StandIn) -> None:
         path = f"{more}{project.ROOT / 'src'}:{project.ROOT}"
         env = project.environment(world.folder, PYTHONPATH=path)
         env.pop("PYTHONSAFEPATH", None)
+        world.encoder()
         for word in (*TO_PAIR, "train"):
             done = subprocess.run(
                 [sys.executable, "-m", f"graded.stages.{word}"], cwd=world.folder, env=env, capture_output=True,

@@ -75,6 +75,7 @@ def test_a_corpus_of_only_duplicates(tmp_path: Path, api: StandIn, rows: list[tu
     assert says in stops(World(tmp_path, api, {"fi": rows}), *TO_PAIR)
 
 
+@pytest.mark.slow
 def test_no_positive_at_tau_3_names_a_tau_that_has_some(tmp_path: Path, api: StandIn) -> None:
     world = World(tmp_path, api, tau=3)
     world.run(*TO_PAIR[:6])
@@ -95,6 +96,7 @@ def test_all_grades_0(tmp_path: Path, api: StandIn) -> None:
     assert "balance fi: all 120 grades are 0" in stops(world, "balance")
 
 
+@pytest.mark.slow
 def test_one_annotator_missing(tmp_path: Path, api: StandIn) -> None:
     world = World(tmp_path, api, annotator="mean")
     world.run(*TO_PAIR[:6])
@@ -129,9 +131,8 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [one if one == "NUL" else pytest.param(one, marks=pytest.mark.slow) for one in HOSTILE]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOSTILE)
 def test_odd_characters_work_to_the_pairs(tmp_path: Path, api: StandIn, name: str) -> None:
     texts = {"fi": [(doc, title + HOSTILE[name], text + HOSTILE[name]) for doc, title, text in passages("fi")]}
     world = World(tmp_path, api, texts if name != "unpaired surrogates" else {"fi": passages("fi")})

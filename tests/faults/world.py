@@ -71,8 +71,12 @@ class World:
         copytree(ROOT / "prompts", folder / "prompts")
         (folder / "prices.yaml").write_bytes((ROOT / "prices.yaml").read_bytes())
         (folder / "accelerate.yaml").write_bytes((ROOT / "accelerate.yaml").read_bytes())
-        random_encoder(folder / "data" / "encoder", "bert", temperature=0.05)
         self.params(values)
+
+    def encoder(self) -> None:
+        """Write data/encoder, where it is not there; it takes PyTorch to make, so only what needs it asks."""
+        if not (self.folder / "data" / "encoder").is_dir():
+            random_encoder(self.folder / "data" / "encoder", "bert", temperature=0.05)
 
     def write(self, lang: str, rows: Passages, judged: int) -> None:
         """Write one language's BEIR folder, its first ``judged`` passages judged by as many queries."""
@@ -108,6 +112,8 @@ class World:
         os.environ.pop("DVC_ROOT", None)
         try:
             for word in words:
+                if word == "candidate":
+                    self.encoder()
                 with chdir(self.folder), redirect_stderr(said):
                     _one(word, said)
         finally:
