@@ -40,6 +40,7 @@ def clone(tmp_path: Path, bucket: Bucket) -> Path:
     (folder / "data").mkdir()
     (folder / "data" / ".gitignore").write_text("/*\n!/.gitignore\n!/*.dvc\n")
     (folder / ".gitignore").write_text("/.ledger/\n")
+    (folder / "params.yaml").write_text("tau: 2\n")
     graded(folder, bucket, "remote", f"s3://{NAME}/graded", "--endpoint", bucket.endpoint)
     clones.commit(folder, "start")
     fill(folder, 0)
