@@ -1,7 +1,7 @@
 """Exact top-100 of 1000 queries beside faiss IndexFlatIP, on one thread in CPU time, and memory against corpus size.
 
-    make bench NAME=search                    # or: python -m bench.search [--keep] [--rounds 3]
-    python -m bench.search --stage 1000000    # stage retrieve's own peak memory on that many real passages
+    make bench NAME=search                          # all parts; or: python -m bench.search [--keep] [--rounds 3]
+    python -m bench.search --part 384 --part real   # 384 | 1024 | real, a few minutes each
 
 faiss's wheel brings an OpenBLAS that takes a CPU it does not know for one without AVX (seen on Ice Lake: 6 times
 slower). It is told its kernels here, so that the peer is at its best; the ratio against its default is shown too.
@@ -15,8 +15,7 @@ from pathlib import Path
 
 # Before anything loads a BLAS.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    if "--stage" not in sys.argv:
-        os.environ[_name] = "1"
+    os.environ[_name] = "1"
 CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
 if "--default-blas" not in sys.argv and "avx512f" in CPU:
     os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
@@ -24,7 +23,6 @@ if "--default-blas" not in sys.argv and "avx512f" in CPU:
 import argparse  # noqa: E402
 import gzip  # noqa: E402
 import json  # noqa: E402
-import resource  # noqa: E402
 import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
@@ -55,7 +53,7 @@ def cpu_seconds(run: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def compare(report: Report, name: str, queries: Floats, vectors: Floats, rounds: int, bar: float | None) -> None:
+def compare(report: Report, name: str, queries: Floats, vectors: Floats, rounds: int, bars: dict[str, float]) -> None:
     """Time faiss, the float32 pass alone, the raced passes and the bare product on the same work."""
     import faiss
     import torch
@@ -91,7 +89,7 @@ def compare(report: Report, name: str, queries: Floats, vectors: Floats, rounds:
     )
     for side in ("float32", "auto"):
         ratios = [a / b for a, b in zip(times["faiss"], times[side], strict=True)]
-        report.ratio(f"faiss / ours {side}, {name}", ratios, at_least=bar if side == "auto" else None)
+        report.ratio(f"faiss / ours {side}, {name}", ratios, at_least=bars.get(side))
         wrong = disagreements(found[side], peer[-1], queries, vectors)
         report.ratio(f"ids beyond rounding, {side}, {name}", [float(wrong)], at_most=0)
     limit = [a / b for a, b in zip(times["product"], times["auto"], strict=True)]
@@ -130,30 +128,6 @@ def faiss_alone() -> None:
     print(cpu_seconds(lambda: index.search(queries, K)))
 
 
-def memory(report: Report) -> None:
-    """Show the peak memory of a stream of 100k, 1M and 3M passages, each in a process of its own."""
-    peaks = []
-    for count in (100_000, 1_000_000, 3_000_000):
-        command = [sys.executable, "-m", "bench.search", "--stream", str(count)]
-        peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-        report.ratio(f"peak MB, {count:,} x 384 streamed", [peaks[-1]])
-    report.ratio("peak at 3M / peak at 100k", [peaks[-1] / peaks[0]], at_most=1.1)
-
-
-def stream(count: int) -> None:
-    """Search ``count`` generated passages and print the peak of this process, MB."""
-    from graded.retrieval.search import top_k
-
-    def shards() -> Iterator[tuple[list[str], Floats]]:
-        base = unit(32768, 384, 5)
-        for at in range(0, count, 32768):
-            size = min(32768, count - at)
-            yield [str(at + number) for number in range(size)], np.roll(base, at // 32768, axis=1)[:size]
-
-    top_k(unit(100, 384, 1), shards(), K)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
 def snippets(words: int, step: int) -> Iterator[str]:
     """Yield windows of ``words`` words of the real texts, ``step`` apart (of characters where words have no spaces)."""
     for path in sorted(REAL.glob("*/*/corpus.jsonl.gz")):
@@ -189,62 +163,41 @@ def real_vectors(count: int) -> tuple[Floats, Floats]:
         return kept["queries"], kept["vectors"]
 
 
-def stage(count: int) -> None:
-    """Run stage retrieve on ``count`` real snippets and print its peak memory, MB, and time."""
-    from graded.formats import atomic, table
-    from tests.encoders import sample_encoder
-    from tests.workspace import write_params
+def parts(rounds: int) -> dict[str, Callable[[Report], None]]:
+    """Return what ``--part`` can name; each is a few minutes."""
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_params(folder, retrieve={"k": K})
-        sample_encoder(folder / "data/encoder")
+    def at_384(report: Report) -> None:
+        default_blas(report)
+        queries, vectors = unit(QUERIES, 384, 1), unit(1_000_000, 384, 2)
+        compare(report, "random 1M x 384", queries, vectors, rounds, {"float32": 1.25, "auto": 1.5})
 
-        def rows() -> Iterator[tuple[str, str, str]]:
-            number = 0
-            while number < count:
-                for text in snippets(3, 1):
-                    if number < count:
-                        yield f"d{number}", "", text
-                        number += 1
+    def at_1024(report: Report) -> None:
+        compare(report, "random 300k x 1024", unit(QUERIES, 1024, 1), unit(300_000, 1024, 2), rounds, {"auto": 2.2})
 
-        table.write_rows(folder / "data/corpus/fi.parquet", table.PASSAGES, rows())
-        queries = [(f"q{number}", text) for number, text in zip(range(QUERIES), snippets(8, 50), strict=False)]
-        table.write_rows(folder / "data/benchmark/real/fi-fi/queries.parquet", table.QUERIES, queries)
-        entry = {"query_lang": "fi", "doc_lang": "fi", "corpus": "data/corpus/fi.parquet"}
-        atomic.write_json(folder / "data/benchmark/real/benchmark.json", {"directions": [entry]})
-        command = ["-m", "graded.stages.retrieve", "--encoder", "data/encoder", "--run", "run"]
-        start = time.monotonic()
-        subprocess.run([sys.executable, *command], check=True, cwd=folder)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(json.dumps({"passages": count, "peak_mb": round(peak), "seconds": round(time.monotonic() - start)}))
+    def real(report: Report) -> None:
+        compare(report, "real 130k x 384", *real_vectors(130_000), rounds, {})
+
+    return {"384": at_384, "1024": at_1024, "real": real}
 
 
 def main() -> None:
-    """Run all, or the part that an option names."""
+    """Run the parts that are named, or all."""
     parser = argparse.ArgumentParser(prog="python -m bench.search", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--stage", type=int)
-    parser.add_argument("--stream", type=int)
+    parser.add_argument("--part", action="append", choices=["384", "1024", "real"])
     parser.add_argument("--faiss-alone", action="store_true")
     parser.add_argument("--default-blas", action="store_true")
     chosen = parser.parse_args()
-    if chosen.stage:
-        return stage(chosen.stage)
-    if chosen.stream:
-        return stream(chosen.stream)
     if chosen.faiss_alone:
         return faiss_alone()
-    report = Report("search")
-    default_blas(report)
-    compare(report, "random 1M x 384", unit(QUERIES, 384, 1), unit(1_000_000, 384, 2), chosen.rounds, 1.25)
-    compare(report, "random 100k x 384", unit(QUERIES, 384, 1), unit(100_000, 384, 2), chosen.rounds, None)
-    compare(report, "random 300k x 1024", unit(QUERIES, 1024, 1), unit(300_000, 1024, 2), chosen.rounds, None)
-    if REAL.is_dir():
-        compare(report, "real 130k x 384", *real_vectors(130_000), chosen.rounds, None)
-    memory(report)
-    raise SystemExit(0 if report.end() else 1)
+    held = True
+    for name, part in parts(chosen.rounds).items():
+        if name in (chosen.part or (["384", "1024", "real"] if REAL.is_dir() else ["384", "1024"])):
+            report = Report(f"search-{name}")
+            part(report)
+            held &= report.end()
+    raise SystemExit(0 if held else 1)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ Floats = npt.NDArray[np.float32]
 BLOCK, CHUNK = 1024, 8192
 #: Pairs waiting for rescoring, at most; beyond them a block is settled early.
 PENDING = 2_000_000
-#: Pairs rescored at a time.
-RESCORE = 512
+#: Pairs rescored at a time: few enough to stay near the core.
+RESCORE = 64
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Search:
         stop, product = min(start + BLOCK, len(self.queries)), self._blocks[start]
         product.begin(self.scores[start:stop])
         waiting: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]] = []
-        count, at, size = 0, 0, min(CHUNK, max(4 * self.k, 256))
+        count, at, size = 0, 0, CHUNK if np.isfinite(product.floor()).all() else min(CHUNK, max(4 * self.k, 256))
         while at < len(vectors):
             end = min(at + size, len(vectors))
             query, row, upper = product.candidates(vectors[at:end], longest)

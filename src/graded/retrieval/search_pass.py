@@ -16,13 +16,14 @@ For each pass and pair, ``|cheap - exact| <= error``:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from graded.retrieval.search_multiply import Floats, Ints, pair_scores, product
+
 #: Query, row, cheap score: one entry a pair.
 Pairs = tuple[Ints, Ints, Floats]
 
@@ -32,9 +33,6 @@ SLACK = 1 + 2.0**-10
 
 class Pass(Protocol):
     """One way to multiply; not shared between threads."""
-
-    #: Passages a call: what keeps the working set near the core.
-    piece: int
 
     def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
         """Return the pairs of ``vectors`` that may reach ``floor`` [Q], scores within ``float32_error``.
@@ -52,30 +50,37 @@ def float32_error(norms: npt.NDArray[np.float64], longest: float, dim: int) -> F
     return np.asarray(2 * unit / (1 - unit) * norms * (longest * SLACK), np.float32)
 
 
+def pieces(count: int, size: int) -> Iterator[slice]:
+    """Yield slices of ``size`` and a rest: few enough passages that their scores stay near the core."""
+    for at in range(0, count, size):
+        yield slice(at, min(at + size, count))
+
+
 class Float32Pass:
     """The plain product."""
 
-    piece = 1024
+    PIECE = 256
 
     def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
         import torch
 
         self.norms = norms
-        self.packed = torch.from_numpy(queries).T
-        self.scores = torch.empty(self.piece, len(queries))
-        self.mask = np.empty((self.piece, len(queries)), bool)
+        self.multiply = product(torch.from_numpy(queries), self.PIECE)
+        self.mask = np.empty((self.PIECE, len(queries)), bool)
 
     def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
         """See :class:`Pass`."""
         import torch
 
-        rows = len(vectors)
-        scores, mask = self.scores[:rows], self.mask[:rows]
-        torch.mm(torch.from_numpy(vectors), self.packed, out=scores)
-        np.greater_equal(scores.numpy(), floor - float32_error(self.norms, longest, vectors.shape[1]), out=mask)
-        flat = np.flatnonzero(mask)
-        row, query = np.divmod(flat, len(floor))
-        return query, row, scores.numpy().reshape(-1)[flat]
+        least = floor - float32_error(self.norms, longest, vectors.shape[1])
+        flats, found = [], []
+        for part in pieces(len(vectors), self.PIECE):
+            scores = self.multiply(torch.from_numpy(vectors[part])).numpy()
+            flat = np.flatnonzero(np.greater_equal(scores, least, out=self.mask[: len(scores)]))
+            flats.append(flat + part.start * len(floor))
+            found.append(scores.reshape(-1)[flat])
+        row, query = np.divmod(np.concatenate(flats), len(floor))
+        return query, row, np.concatenate(found)
 
 
 class Int8Pass:
@@ -86,8 +91,7 @@ class Int8Pass:
     """
 
     MIN_DIM = 16
-
-    piece = 256
+    PIECE = 256
 
     def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
         import torch
@@ -101,40 +105,47 @@ class Int8Pass:
         self.rounded_norms = np.linalg.norm(rounded, axis=1)
         self.packed = torch.from_numpy(whole.astype(np.int8)).T.contiguous()
         count, dim = queries.shape
-        self.scores = torch.empty(self.piece, count, dtype=torch.int32)
-        self.mask = np.empty((self.piece, count), bool)
-        self.scratch = torch.empty(self.piece, dim)
-        self.whole = torch.empty(self.piece, dim, dtype=torch.int8)
+        self.scores = torch.empty(self.PIECE, count, dtype=torch.int32)
+        self.mask = np.empty((self.PIECE, count), bool)
+        self.scratch = torch.empty(self.PIECE, dim)
+        self.whole = torch.empty(self.PIECE, dim, dtype=torch.int8)
 
     def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
         """See :class:`Pass`."""
         import torch
 
-        rows = len(vectors)
-        passages, scratch, whole = torch.from_numpy(vectors), self.scratch[:rows], self.whole[:rows]
+        passages = torch.from_numpy(vectors)
+        flats = [
+            self._piece(passages[part], floor, longest) + part.start * len(floor)
+            for part in pieces(len(vectors), self.PIECE)
+        ]
+        row, query = np.divmod(np.concatenate(flats), len(floor))
+        return query, row, pair_scores(self.queries, passages, row, query)
+
+    def _piece(self, passages: Any, floor: Floats, longest: float) -> Ints:
+        import torch
+
+        rows = len(passages)
+        scratch, whole, scores = self.scratch[:rows], self.whole[:rows], self.scores[:rows]
         low, high = torch.aminmax(passages)
         scale = max(-float(low), float(high), 1e-30) / 127
         torch.mul(passages, 1 / scale, out=scratch)
-        scratch.round_()
-        whole.copy_(scratch)
+        whole.copy_(scratch.round_())
         torch.sub(passages, scratch, alpha=scale, out=scratch)
         lost = float(torch.linalg.vector_norm(scratch, dim=1).max())
-        scores, mask = self.scores[:rows], self.mask[:rows]
         torch._int_mm(whole, self.packed, out=scores)
         error = (self.lost * longest + self.rounded_norms * lost) * SLACK
-        error += float32_error(self.norms, longest, vectors.shape[1])
+        error += float32_error(self.norms, longest, passages.shape[1])
         # The scratch's own float32 rounding is at most a few units in the last place of the passage's elements.
         error += self.rounded_norms * longest * 2.0**-20
         least = np.floor((floor - error) / (self.scale * scale)).clip(-(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
-        np.greater_equal(scores.numpy(), least, out=mask)
-        row, query = np.divmod(np.flatnonzero(mask), len(floor))
-        return query, row, float32_scores(self.queries, query, passages, row)
+        return np.flatnonzero(np.greater_equal(scores.numpy(), least, out=self.mask[:rows]))
 
 
 class BFloat16Pass:
     """Eight significant bits, then a float32 product for what is left."""
 
-    piece = 1024
+    PIECE = 1024
 
     def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
         import torch
@@ -143,40 +154,34 @@ class BFloat16Pass:
         rounded = self.queries.bfloat16()
         self.lost = torch.linalg.vector_norm(self.queries.double() - rounded.double(), dim=1).numpy()
         self.packed = rounded.T
-        self.scores = torch.empty(self.piece, len(queries), dtype=torch.bfloat16)
-        self.wide = torch.empty(self.piece, len(queries))
-        self.mask = np.empty((self.piece, len(queries)), bool)
+        self.scores = torch.empty(self.PIECE, len(queries), dtype=torch.bfloat16)
+        self.wide = torch.empty(self.PIECE, len(queries))
+        self.mask = np.empty((self.PIECE, len(queries)), bool)
 
     def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
         """See :class:`Pass`."""
         import torch
 
-        rows = len(vectors)
-        passages, scores, wide, mask = (
-            torch.from_numpy(vectors), self.scores[:rows], self.wide[:rows], self.mask[:rows],
-        )  # fmt: skip
+        passages = torch.from_numpy(vectors)
+        flats = [
+            self._piece(passages[part], floor, longest) + part.start * len(floor)
+            for part in pieces(len(vectors), self.PIECE)
+        ]
+        row, query = np.divmod(np.concatenate(flats), len(floor))
+        return query, row, pair_scores(self.queries, passages, row, query)
+
+    def _piece(self, passages: Any, floor: Floats, longest: float) -> Ints:
+        import torch
+
+        rows = len(passages)
+        scores, wide = self.scores[:rows], self.wide[:rows]
         rounded = passages.bfloat16()
         lost = float(torch.linalg.vector_norm(passages - rounded, dim=1).max())
         torch.mm(rounded, self.packed, out=scores)
         wide.copy_(scores)
         error = (self.lost * longest + (self.norms + self.lost) * (lost + longest * 2.0**-8)) * SLACK
-        error += float32_error(self.norms, longest, vectors.shape[1]) * 2.0
-        np.greater_equal(wide.numpy(), (floor - error).astype(np.float32), out=mask)
-        row, query = np.divmod(np.flatnonzero(mask), len(floor))
-        return query, row, float32_scores(self.queries, query, passages, row)
-
-
-def float32_scores(queries: Any, query: Ints, passages: Any, row: Ints) -> Floats:
-    """Return float32 sums for the pairs, whatever their order within ``float32_error``; tensors in, an array out."""
-    import torch
-
-    found = torch.empty(len(query))
-    for at in range(0, len(query), 512):
-        part = slice(at, at + 512)
-        left = torch.index_select(queries, 0, torch.from_numpy(query[part]))
-        right = torch.index_select(passages, 0, torch.from_numpy(row[part]))
-        torch.sum(left.mul_(right), dim=1, out=found[part])
-    return np.asarray(found.numpy())
+        error += float32_error(self.norms, longest, passages.shape[1]) * 2.0
+        return np.flatnonzero(np.greater_equal(wide.numpy(), (floor - error).astype(np.float32), out=self.mask[:rows]))
 
 
 def bfloat16_is_fast() -> bool:

@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from graded.errors import ParamError, one_of
 from graded.retrieval.search_device import DeviceProduct
+from graded.retrieval.search_multiply import Floats, Ints
 from graded.retrieval.search_pass import (
     BFloat16Pass,
     Float32Pass,
-    Floats,
     Int8Pass,
-    Ints,
     Pairs,
     Pass,
     bfloat16_is_fast,
@@ -32,8 +31,12 @@ FIRST_PASSES: dict[str, type[Float32Pass] | type[Int8Pass] | type[BFloat16Pass]]
     "bfloat16": BFloat16Pass,
 }
 
-#: Chunks after which the passes that are slower are tried again; doubled each time they lose.
-RETRY = 4
+#: Passages that a thread takes at least.
+SPAN = 256
+#: New lower bounds a query that wait until the floors rise.
+LAZY = 4
+#: Chunks after which the passes that are slower are tried again; doubled each time they lose clearly.
+RETRY = 2
 
 
 def make_product(queries: Floats, k: int, first_pass: str, device: str) -> Product | DeviceProduct:
@@ -61,7 +64,7 @@ def make_product(queries: Floats, k: int, first_pass: str, device: str) -> Produ
 
 
 class Product:
-    """First passes on a CPU over pieces of a chunk, one thread a piece.
+    """First passes on a CPU over spans of a chunk, one thread a span.
 
     A cheap pass leaves more pairs to rescore: too many while the floor is low, or where all scores lie close
     together. So they are timed, and the fastest goes on; which one it is changes nothing in the result.
@@ -76,22 +79,29 @@ class Product:
         self.kinds = [FIRST_PASSES[name] for name in names]
         self.threads = torch.get_num_threads()
         self.passes: list[list[Pass]] = [[] for _ in self.kinds]
+        #: Lower bounds that are not among ``lower`` yet: query and value.
+        self.waiting: list[tuple[Ints, Floats]] = []
         #: Seconds a passage, of each kind's last chunk.
         self.cost = [0.0] * len(self.kinds)
         self.since, self.patience, self.trial = 0, RETRY, 0
 
     def begin(self, known: Floats) -> None:
         """Start from the best scores known so far, float32 ``[Q, k]``, descending, -inf where there is none."""
-        self.lower = known.copy()
+        self.lower, self.waiting = known.copy(), []
 
     def floor(self) -> Floats:
         """Return a score that each query's k-th best passage reaches, float32 ``[Q]``."""
+        if self.waiting:
+            self._raise(*(np.concatenate(parts) for parts in zip(*self.waiting, strict=True)))
+            self.waiting = []
         return self.lower[:, -1].copy()
 
     def candidates(self, vectors: Floats, longest: float) -> Pairs:
         """Return the pairs that may be among the k best: query, row, and the most that its exact score can be."""
-        kind, start = self._kind(), time.thread_time()
-        floor, step = self.floor(), self.kinds[kind].piece
+        if sum(len(one) for one, _ in self.waiting) >= LAZY * len(self.queries):
+            self.floor()
+        kind, start, floor = self._kind(), time.thread_time(), self.lower[:, -1]
+        step = max(SPAN, -(-len(vectors) // self.threads))
         starts = range(0, len(vectors), step)
         with one_thread() if self.threads > 1 else nothing():
             parts = list(self._map(kind, [vectors[at : at + step] for at in starts], floor, longest))
@@ -101,7 +111,8 @@ class Product:
         error = float32_error(self.norms, longest, vectors.shape[1])[query]
         keep = found + error >= floor[query]
         query, row, found, error = query[keep], row[keep], found[keep], error[keep]
-        self._raise(query, found - error)
+        rises = found - error > floor[query]
+        self.waiting.append((query[rises], (found - error)[rises]))
         self._learn(kind, (time.thread_time() - start + sum(part[3] for part in parts)) / len(vectors))
         return query, row, found + error
 
@@ -137,12 +148,15 @@ class Product:
         return self.trial
 
     def _learn(self, kind: int, cost: float) -> None:
-        fastest = int(np.argmin(self.cost))
+        fastest, before = int(np.argmin(self.cost)), list(self.cost)
         self.cost[kind] = cost
         if kind == fastest and self.since < self.patience:
             self.since += 1
         elif kind != fastest:
-            self.patience = RETRY if cost < self.cost[fastest] else min(2 * self.patience, 64)
+            if cost < before[fastest]:
+                self.patience = RETRY
+            elif cost > 1.2 * before[fastest]:
+                self.patience = min(2 * self.patience, 64)
             self.since = 0
 
     def _raise(self, query: npt.NDArray[np.int64], lower: Floats) -> None:
