@@ -112,6 +112,14 @@ def test_the_same_twice(folder: Path) -> None:
     assert first == [Path(name).read_bytes() for name in ("metrics/evaluate.json", "data/evaluate/per_query.parquet")]
 
 
+def test_directions_that_were_not_to_be_searched_are_left_out(folder: Path) -> None:
+    atomic.write_json(Path("data/run/tuned/searched.json"), {"toy": ["fi-fi"]})
+    for name in ("fi-ar", "ar-ar"):
+        Path(f"data/run/tuned/toy/{name}.trec").unlink()
+    evaluate.main()
+    assert list(json.loads(Path("metrics/evaluate.json").read_text())["toy"]) == ["fi"]
+
+
 def test_a_run_that_is_not_there_is_named(folder: Path) -> None:
     Path("data/run/tuned/toy/fi-ar.trec").unlink()
     with pytest.raises(MissingError, match=r"tuned/toy/fi-ar\.trec"):

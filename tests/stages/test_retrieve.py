@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graded.errors import ParamError
 from graded.formats import atomic, table, trec
 from graded.retrieval.encoder import Encoder
 from graded.retrieval.search_corpus import Searcher
@@ -56,8 +57,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run_stage(monkeypatch: pytest.MonkeyPatch, run: str = "data/run/base") -> None:
-    monkeypatch.setattr(sys, "argv", ["retrieve", "--encoder", "data/encoder", "--run", run])
+def run_stage(monkeypatch: pytest.MonkeyPatch, run: str = "data/run/base", target: str = "all") -> None:
+    monkeypatch.setattr(sys, "argv", ["retrieve", "--encoder", "data/encoder", "--run", run, "--target", target])
     retrieve.main()
 
 
@@ -111,6 +112,23 @@ def test_each_corpus_and_each_languages_queries_are_encoded_once(
     table.write_rows(workspace / "data/corpus/fi.parquet", table.PASSAGES, rows)
     run_stage(monkeypatch)
     assert counts["passage"] == 121, "the changed corpus alone is encoded again"
+
+
+def test_a_target_is_searched_for_alone(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_stage(monkeypatch, "whole/run")
+    assert not (workspace / "whole/run/searched.json").exists()
+    write_params(workspace, retrieve={"k": 10, "unit": 25, "sets": ["cross"], "directions": "target"})
+    run_stage(monkeypatch, "part/run", "fi")
+    assert list(contents(workspace / "part")) == ["run/cross/fi-ar.trec", "run/cross/fi-fi.trec"]
+    assert json.loads((workspace / "part/run/searched.json").read_text()) == {"cross": ["fi-fi", "fi-ar"]}
+    assert contents(workspace / "part").items() <= contents(workspace / "whole").items()
+    run_stage(monkeypatch, "base", "all")
+    assert len(contents(workspace / "base")) == 4, "the base has no target"
+    with pytest.raises(ParamError, match="leaves nothing: no query in 'sv' in cross"):
+        run_stage(monkeypatch, "none", "sv")
+    write_params(workspace, retrieve={"sets": ["mirakl"]})
+    with pytest.raises(ParamError, match=r"retrieve.sets: received 'mirakl'; legal: cross, mono"):
+        run_stage(monkeypatch, "none")
 
 
 def test_a_stopped_run_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "estimate": Entry("graded.cli.estimate:estimate", "What dvc repro would buy: requests, tokens, dollars."),
     "compare": Entry("graded.cli.compare:compare", "Is one run or revision better than another, beyond noise?"),
     "fetch": Entry("graded.cli.fetch:fetch", "MIRACL or CLIRMatrix into a folder, resumed and verified."),
+    "scale": Entry("graded.cli.scale:scale", "What the paper's whole grid takes: GPU-hours, GB, dollars."),
     "sweep": Entry("graded.cli.sweep:sweep", "Run a grid of experiments over DVC's queue; resumable."),
     "results": Entry("graded.cli.results:command", "Gather experiments into one tidy table, Parquet or CSV."),
     "calibrate": Entry(

@@ -15,7 +15,19 @@ from graded.errors import ParamError, ServiceError, one_of
 from graded.experiments import git, grid
 
 #: Stages whose params a sweep can set; each is checked before anything is queued.
-CHECKED = ("encoder", "corpus", "benchmark", "sample", "query", "candidate", "grade", "balance", "pair", "train")
+CHECKED = (
+    "encoder",
+    "corpus",
+    "benchmark",
+    "sample",
+    "query",
+    "candidate",
+    "grade",
+    "balance",
+    "pair",
+    "train",
+    "retrieve",
+)
 SHIPPED = "sample/texts"
 
 

@@ -43,7 +43,7 @@ class Mkl:
         import torch
 
         self.queries, self.rows = queries, rows
-        self.packed = torch.ops.mkl._mkl_reorder_linear_weight(queries.to_mkldnn(), rows)
+        self.packed = torch.ops.mkl._mkl_reorder_linear_weight(queries, rows)
 
     def __call__(self, passages: Any) -> Any:
         import torch

@@ -67,7 +67,10 @@ def main() -> None:
     for name, benchmark in benchmarks(BENCHMARK):
         metrics, compare = (named(wanted, benchmark) for wanted in (chosen.metrics, chosen.compare))
         found: dict[Direction, Scores] = {}
-        for direction in (Direction(one["query_lang"], one["doc_lang"]) for one in benchmark["directions"]):
+        if not directions(name, benchmark):
+            say(f"evaluate {name}: the tuned encoder did not search it (retrieve.sets, retrieve.directions); left out")
+            continue
+        for direction in directions(name, benchmark):
             qrels, scores = scored(name, direction, metrics | compare)
             found[direction] = scores
             rows.extend(long_rows(name, direction, list(qrels), scores))
@@ -111,6 +114,16 @@ def benchmarks(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise MissingError(f"no benchmark in {folder}; 'dvc repro benchmark' makes it, 'dvc pull' fetches it")
     for path in found:
         yield path.parent.name, json.loads(path.read_text(encoding="utf-8"))
+
+
+def directions(name: str, benchmark: Mapping[str, Any]) -> list[Direction]:
+    """Return the directions of a benchmark that the tuned encoder was to search."""
+    found = [Direction(one["query_lang"], one["doc_lang"]) for one in benchmark["directions"]]
+    path = RUNS["tuned"] / "searched.json"
+    if not path.is_file():
+        return found
+    searched = json.loads(path.read_text(encoding="utf-8")).get(name, [])
+    return [direction for direction in found if direction.name in searched]
 
 
 def scored(name: str, direction: Direction, metrics: Mapping[str, str]) -> tuple[dict[str, dict[str, int]], Scores]:

@@ -1,7 +1,8 @@
 """Exact top-k of an encoder for every direction of every benchmark, as TREC runs.
 
 Reads: the encoder's folder (--encoder), data/benchmark/, the corpora that it names.
-Writes: <run>/<set>/<ql>-<dl>.trec (--run).
+Writes: <run>/<set>/<ql>-<dl>.trec (--run), and <run>/searched.json where ``retrieve.sets`` or ``retrieve.directions``
+leave some out: {"<set>": ["<ql>-<dl>", ...]}.
 
 Each corpus is encoded once, whatever the number of sets and query languages that search it; each language's queries
 are encoded once. Also under `accelerate launch -m graded.stages.retrieve --encoder ... --run ...`: the processes
@@ -21,9 +22,8 @@ from pydantic import Field
 
 from graded import params
 from graded.console import Progress, run, say
-from graded.errors import DataError, MissingError
-from graded.formats import table, trec
-from graded.formats.atomic import atomic_folder
+from graded.errors import DataError, MissingError, ParamError, one_of
+from graded.formats import atomic, table, trec
 from graded.records import Direction, Query
 from graded.retrieval.distributed import place
 from graded.retrieval.rerank import rerank
@@ -48,6 +48,10 @@ class Params(params.Section):
     unit: int = Field(65536, ge=1)
     #: ``drop``: vectors never touch the disk. ``keep``: float16 under .work/vectors/, for later searches.
     embeddings: Literal["drop", "keep"] = "drop"
+    #: Benchmarks that are searched; null: all.
+    sets: tuple[str, ...] | None = None
+    #: ``all``, or ``target``: an encoder trained for one language (--target) searches for queries in it alone.
+    directions: Literal["all", "target"] = "all"
     #: ``exact``; ``hnsw`` and ``ivf`` (faiss) miss some, hold a corpus in memory, and are named in the run's tag.
     index: Literal["exact", "hnsw", "ivf"] = "exact"
 
@@ -68,19 +72,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m graded.stages.retrieve", description=__doc__)
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the encoder, such as data/encoder")
     parser.add_argument("--run", type=Path, required=True, help="folder of the runs, such as data/run/base")
+    parser.add_argument("--target", default="all", help="language that it was trained for; all: no single one")
     given = parser.parse_args()
     values, here = params.section("retrieve", Params), place()
-    todo = tasks(BENCHMARK)
+    known = tasks(BENCHMARK)
+    todo = chosen(known, values.sets, given.target if values.directions == "target" else "all")
     keep, tag = values.embeddings == "keep", "-".join(["graded", given.run.name, *APPROXIMATE[values.index]])
     searcher = Searcher.load(
         given.encoder, values.k, dtype=values.dtype, unit=values.unit, keep=keep, index=values.index, place=here
     )
     hits = search(searcher, todo, f"retrieve {given.run.name}")
     if here.first:
-        with atomic_folder(given.run) as folder:
+        with atomic.atomic_folder(given.run) as folder:
             for task, found in zip(todo, hits, strict=True):
                 path = folder / task.benchmark / f"{task.direction.name}.trec"
                 trec.write_run(path, lines(task.queries, found), tag)
+            if len(todo) < len(known):
+                atomic.write_json(folder / "searched.json", searched(todo))
         say(f"{given.run}: {len(todo)} runs, {sum(len(task.queries) for task in todo):,} queries")
     else:
         say(f"{given.run}: process {here.rank + 1} of {here.world} has done its part")
@@ -108,6 +116,33 @@ def tasks(folder: Path) -> list[Task]:
             ) from None
     if not found:
         raise MissingError(f"no benchmark under {folder}; 'dvc repro benchmark' makes them")
+    return found
+
+
+def chosen(known: Sequence[Task], sets: Sequence[str] | None, target: str) -> list[Task]:
+    """Return the tasks of ``sets`` (None: all) whose queries are in ``target`` (``all``: any language).
+
+    Raises:
+        ParamError: there is no such set, or nothing is left.
+    """
+    names = list(dict.fromkeys(task.benchmark for task in known))
+    for name in sets or ():
+        if name not in names:
+            raise ParamError(f"retrieve.sets: {one_of(name, names)}")
+    found = [task for task in known if sets is None or task.benchmark in sets]
+    found = [task for task in found if target in ("all", task.direction.query_lang)]
+    if not found:
+        raise ParamError(
+            f"retrieve.directions: 'target' leaves nothing: no query in {target!r} in {', '.join(sets or names)}"
+        )
+    return found
+
+
+def searched(todo: Iterable[Task]) -> dict[str, list[str]]:
+    """Return the names of the directions of each set."""
+    found: dict[str, list[str]] = {}
+    for task in todo:
+        found.setdefault(task.benchmark, []).append(task.direction.name)
     return found
 
 
