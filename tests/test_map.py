@@ -48,7 +48,7 @@ def test_one_word_a_stage(stage: str) -> None:
     assert f"-m graded.stages.{stage}" in one["cmd"]
     assert stage in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     assert any(str(name).split(".")[0] == stage for name in one["params"])
-    outs = [str(out) for out in one.get("outs", [])]
+    outs = [str(out) for out in one.get("outs", []) if not isinstance(out, dict)]  # a mapping is a file kept in git
     word = {"train": "model", "retrieve": "run", "report": "report"}.get(stage, stage)
     assert all(Path(out).parts[:2] in {("data", word), ("data", f"{word}.parquet"), ("report",)} for out in outs)
 

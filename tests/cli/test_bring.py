@@ -105,13 +105,13 @@ def bad_rows() -> str:
         ("bar.CSV", b'"ID"|"Text"\r\na|one\r\n'),
         ("utf16.csv", "id\ttext\na\tone\n".encode("utf-16")),
         ("spaces.tsv", b" id \t text \na\t one \n\n"),
-        ("packed.csv.gz", gzip.compress(b"id,text\na,one\n")),
-        ("packed.jsonl.gz", gzip.compress(b'{"id": "a", "text": "one"}\n')),
+        ("packed.csv.gz", b"id,text\na,one\n"),
+        ("packed.jsonl.gz", b'{"id": "a", "text": "one"}\n'),
         ("number.jsonl", b'{"id": "a", "Text": "one", "n": 1}'),
     ],
 )
 def test_files_as_other_programs_write_them(name: str, data: bytes) -> None:
-    Path(name).write_bytes(data)
+    Path(name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     bring(Path(name), "fi", Path("out"))
     assert list(beir.passages(Path("out/fi"))) == [("a", "", "one")]
     assert bad_rows() == ""

@@ -23,6 +23,7 @@ COMMANDS = {
     "remote": Entry("graded.cli.remote:remote", "The team's remote: set it, show it, test it."),
     "estimate": Entry("graded.cli.estimate:estimate", "What dvc repro would buy: requests, tokens, dollars."),
     "compare": Entry("graded.cli.compare:compare", "Is one run or revision better than another, beyond noise?"),
+    "review": Entry("graded.cli.review:review", "What a branch does to the metrics, as a pull request's comment."),
     "fetch": Entry("graded.cli.fetch:fetch", "MIRACL or CLIRMatrix into a folder, resumed and verified."),
     "scale": Entry("graded.cli.scale:scale", "What the paper's whole grid takes: GPU-hours, GB, dollars."),
     "sweep": Entry("graded.cli.sweep:sweep", "Run a grid of experiments over DVC's queue; resumable."),

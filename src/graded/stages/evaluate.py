@@ -8,7 +8,9 @@ metrics/evaluate.json:
         "nDCG@10": tuned, ..., "queries": n, "base": {"nDCG@10": ...}, "bm25": {"nDCG@10": ...},
         "difference": {"nDCG@10": {"mean": tuned - base, "low", "high", "p", "p_holm"}}}}}
 
-and, where a set has several, their plain means under ``mean`` (same language) and ``mean-cross`` (the others).
+and, where a set has several, their plain means under ``mean`` (same language) and ``mean-cross`` (the others). Of all
+that, metrics/ndcg.json keeps the first metric of the languages and the means, {"<set>": {"nDCG@10": {"fi": tuned}}}:
+the columns of ``dvc exp show`` and the lines of ``dvc metrics diff``.
 A set over a pool reports ``nDCG@10-pool``; one with exponential gain ``nDCG_exp@10``. p is of the paired
 randomisation test; p_holm is corrected over the directions that such a mean is taken over.
 """
@@ -33,7 +35,7 @@ from graded.records import Direction
 from graded.retrieval import measures
 
 BENCHMARK = Path("data/benchmark")
-OUT, METRICS = Path("data/evaluate"), Path("metrics/evaluate.json")
+OUT, METRICS, HEADLINE = Path("data/evaluate"), Path("metrics/evaluate.json"), Path("metrics/ndcg.json")
 RUNS = {"tuned": Path("data/run/tuned"), "base": Path("data/run/base"), "bm25": Path("data/bm25")}
 REQUIRED = ("tuned", "base")
 
@@ -64,6 +66,7 @@ def main() -> None:
     chosen, seed = params.section("evaluate", Params), params.seed()
     rows: list[tuple[Any, ...]] = []
     record: dict[str, Any] = {}
+    headline: dict[str, Any] = {}
     for name, benchmark in benchmarks(BENCHMARK):
         metrics, compare = (named(wanted, benchmark) for wanted in (chosen.metrics, chosen.compare))
         found: dict[Direction, Scores] = {}
@@ -88,10 +91,13 @@ def main() -> None:
             for direction, scores in found.items()
         }
         record[name] = summary(found, tested)
-        tell(name, record[name], next(iter(metrics)))
+        first = next(iter(metrics))
+        headline[name] = {first: {label: part[first] for label, part in spoken(record[name]).items()}}
+        tell(name, record[name], first)
     with atomic.atomic_folder(OUT) as out:
         table.write_rows(out / "per_query.parquet", PER_QUERY, rows)
     atomic.write_json(METRICS, record)
+    atomic.write_json(HEADLINE, headline)
 
 
 def named(metrics: Sequence[str], benchmark: Mapping[str, Any]) -> dict[str, str]:
@@ -168,14 +174,16 @@ def summary(found: dict[Direction, Scores], tested: dict[Direction, dict[str, Di
     return record
 
 
+def spoken(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a set's record that fit a screen: its languages and its means."""
+    return {label: part for label, part in record.items() if "-" not in label or label == "mean-cross"}
+
+
 def tell(name: str, record: dict[str, Any], metric: str) -> None:
     """Print one line for each language, and one for the mean over directions whose languages differ."""
-    for label, part in record.items():
-        if "-" not in label or label == "mean-cross":
-            change = part[metric] - part["base"][metric]
-            say(
-                f"evaluate {name} {label}: {metric} {part[metric]:.4f}, base {part['base'][metric]:.4f} ({change:+.4f})"
-            )
+    for label, part in spoken(record).items():
+        change = part[metric] - part["base"][metric]
+        say(f"evaluate {name} {label}: {metric} {part[metric]:.4f}, base {part['base'][metric]:.4f} ({change:+.4f})")
 
 
 Tested = dict[str, dict[str, float]]

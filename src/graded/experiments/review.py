@@ -1,0 +1,170 @@
+"""What a change does to the metrics, for a reviewer: drift, params, and differences that are more than noise.
+
+Git alone answers most of it: metrics/evaluate.json and dvc.lock are in every commit. Whether a difference is more than
+noise needs the values of single queries (data/evaluate), from this clone's cache or a DVC remote; where they cannot be
+had, the review says so and shows the difference untested.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from graded.analysis.compare import Difference, difference, holm
+from graded.errors import GradedError, MissingError, ServiceError
+from graded.experiments import git, results
+
+METRICS = "metrics/evaluate.json"
+RUNNING = re.compile(r"Running stage '([^']+)'")
+#: What DVC says, and ends with, where a stage would run and its data are not here.
+STOPPED = re.compile(r"failed to reproduce '([^']+)': .*No such file or directory")
+
+
+class Row(NamedTuple):
+    """One language or direction of one set: the values before and after, and their paired test where it could be made.
+
+    ``before`` or ``after`` is None where that side did not measure it. ``p`` is corrected over the set's languages, or
+    over its cross-lingual directions.
+    """
+
+    set: str
+    label: str
+    before: float | None
+    after: float | None
+    test: Difference | None = None
+    p: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Return in a word or two what the row says."""
+        if self.before is None or self.after is None:
+            return "only here" if self.before is None else "gone"
+        if self.before == self.after:
+            return "same"
+        if self.p is None:
+            return "not tested"
+        if self.p >= 0.05:
+            return "within noise"
+        return "higher" if self.after > self.before else "lower"
+
+
+class Review(NamedTuple):
+    """Everything a comment says."""
+
+    base: str
+    head: str
+    metric: str
+    drift: list[str]
+    params: dict[str, tuple[Any, Any]]
+    rows: list[Row]
+    untested: str
+    figures: list[str]
+
+
+def review(base: str, metric: str = "nDCG@10") -> Review:
+    """Compare the files here with the commit ``base``.
+
+    Raises:
+        MissingError: no such commit.
+        ServiceError: DVC refuses: a broken dvc.yaml.
+    """
+    try:
+        commit = git.git("rev-parse", "--verify", "--quiet", f"{base}^{{commit}}")
+    except ServiceError:
+        raise MissingError(
+            f"review: received {base!r}, which is no branch, tag or commit; 'git branch -a' lists them"
+        ) from None
+    head = git.git("rev-parse", "HEAD")
+    rows = changed(_record(git.read(commit, METRICS)) if METRICS in git.files(commit) else {}, _here(), metric)
+    rows, untested = tested(rows, commit, metric)
+    changes = git.git("diff", "--name-only", "--diff-filter=AM", commit, "--", "*.svg", "*.png").splitlines()
+    return Review(commit, head, metric, drift(), params_changed(commit), rows, untested, changes)
+
+
+def drift() -> list[str]:
+    """Return the stages whose params or deps are not those of dvc.lock; data need not be here.
+
+    Raises:
+        ServiceError: DVC cannot read the pipeline.
+    """
+    done = subprocess.run(["dvc", "repro", "--allow-missing", "--dry"], capture_output=True, text=True, check=False)
+    stages = [*RUNNING.findall(done.stdout), *STOPPED.findall(done.stderr)]
+    if done.returncode and not stages:
+        raise _refused("repro", done.stderr)
+    return list(dict.fromkeys(stages))
+
+
+def params_changed(base: str) -> dict[str, tuple[Any, Any]]:
+    """Return dotted name -> (value at ``base``, value here), None for absent, of all params that stages track."""
+    found = json.loads(_dvc("params", "diff", "--json", base) or "{}")
+    return {
+        name: (change.get("old"), change.get("new")) for file in found.values() for name, change in sorted(file.items())
+    }
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any], metric: str) -> list[Row]:
+    """Return a row for every set and direction of the two records of metrics/evaluate.json, in the order they have."""
+    rows = []
+    for name in dict.fromkeys([*after, *before]):
+        old, new = before.get(name, {}), after.get(name, {})
+        for label in dict.fromkeys([*new, *old]):
+            have = {**old.get(label, {}), **new.get(label, {})}
+            measured = [one for one in (metric, f"{metric}-pool") if one in have]
+            for one in measured:
+                shown = label if one == metric else f"{label} ({one})"
+                rows.append(Row(name, shown, old.get(label, {}).get(one), new.get(label, {}).get(one)))
+    return rows
+
+
+def tested(rows: Sequence[Row], base: str, metric: str) -> tuple[list[Row], str]:
+    """Return the rows with their tests, and why there are none (or '')."""
+    differing = [row for row in rows if None not in (row.before, row.after) and row.before != row.after]
+    if not differing:
+        return list(rows), ""
+    try:
+        ours = results.scores(None if Path(results.PER_QUERY).is_file() else git.git("rev-parse", "HEAD"))
+        theirs = results.scores(base)
+    except GradedError as error:
+        return list(rows), str(error)
+    found: dict[tuple[str, str], Difference] = {}
+    for (name, query_lang, doc_lang, system, measured), mine in ours.items():
+        other = theirs.get((name, query_lang, doc_lang, system, measured))
+        if system == "tuned" and measured == metric and other and other.queries == mine.queries:
+            label = query_lang if query_lang == doc_lang else f"{query_lang}-{doc_lang}"
+            found[name, label] = difference(mine.values, other.values, seed=13)
+    families: dict[tuple[str, bool], dict[tuple[str, str], float]] = {}
+    for key, test in found.items():
+        families.setdefault((key[0], "-" in key[1]), {})[key] = test.p
+    adjusted = {key: p for family in families.values() for key, p in holm(family).items()}
+    return [
+        row._replace(test=found[row.set, row.label], p=adjusted[row.set, row.label])
+        if (row.set, row.label) in found and row in differing
+        else row
+        for row in rows
+    ], ""
+
+
+def _here() -> dict[str, Any]:
+    path = Path(METRICS)
+    return _record(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _record(text: str) -> dict[str, Any]:
+    record = json.loads(text)
+    return record if isinstance(record, dict) else {}
+
+
+def _dvc(*arguments: str) -> str:
+    done = subprocess.run(["dvc", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise _refused(arguments[0], done.stderr)
+    return done.stdout
+
+
+def _refused(command: str, said: str) -> ServiceError:
+    lines = said.strip().splitlines() or ["no word of why"]
+    return ServiceError(f"dvc {command}: {lines[0].removeprefix('ERROR: ')}")
