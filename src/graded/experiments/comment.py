@@ -41,7 +41,8 @@ def drifted(stages: Sequence[str]) -> str:
     if not stages:
         return "**dvc.lock** is that of dvc.yaml, params.yaml and the sources: nothing would run."
     names = ", ".join(cell(name) for name in stages)
-    return f"**dvc.lock has drifted**: {names} would run, and what builds on them. `dvc repro`, then commit dvc.lock and metrics/."
+    mend = "`dvc repro`, then commit dvc.lock and metrics/."
+    return f"**dvc.lock has drifted**: {names} would run, and what builds on them. {mend}"
 
 
 def params(found: Review) -> str:
