@@ -14,10 +14,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the slow tests too")
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return None if config.getoption("--slow") else "slow tests are left out: `make test-all` runs them too"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
     for item in items:
-        if item.get_closest_marker("slow") and not config.getoption("--slow"):
-            item.add_marker(pytest.mark.skip(reason="slow: run with `make test-all`"))
         if item.get_closest_marker("real") and not REAL.is_dir():
             item.add_marker(pytest.mark.skip(reason=f"real texts are not here: {REAL} is absent"))
 
