@@ -47,6 +47,11 @@ check: .venv/.dev ## ruff, mypy --strict, import-linter
 	mypy
 	lint-imports --no-cache
 
+.PHONY: docs
+docs: .venv/.dev ## the documentation as a site in site/, without warnings and without network
+	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 .PHONY: bench
 bench: .venv/.dev ## one benchmark, as in: make bench NAME=encode; without NAME all of them
 	@for name in $(or $(NAME),$(filter-out harness,$(basename $(notdir $(wildcard bench/[a-z]*.py))))); do python -m bench.$$name; done

@@ -28,6 +28,7 @@ OUT, CORPUS = Path("data/benchmark"), Path("data/corpus")
 class Set(params.Section):
     """One benchmark."""
 
+    #: Layout of the files under ``benchmark.path``.
     source: Name = "beir"
     #: beir, trec: folder of a language under ``benchmark.path``, a pattern with ``{lang}`` or a mapping; languages
     #: that the mapping lacks are not in this benchmark. miracl, clirmatrix: the one folder, ``.`` by default.

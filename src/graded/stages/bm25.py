@@ -23,6 +23,7 @@ BENCHMARK, OUT = Path("data/benchmark"), Path("data/bm25")
 class Params(params.Section):
     """Of the BM25 baseline."""
 
+    #: Off: no BM25 row in the tables.
     enabled: bool = True
     #: Passages a query in a run.
     k: int = Field(default=100, ge=1)

@@ -20,6 +20,7 @@ OUT = Path("data/corpus")
 class Params(params.Section):
     """Where the passages come from."""
 
+    #: Layout of the files under ``path``.
     source: Name = "beir"
     #: Root folder; DVC tracks its content.
     path: Path

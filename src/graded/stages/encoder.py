@@ -30,6 +30,7 @@ class Params(params.Section):
     revision: str | None = None
     #: File name to the sha256 it must have; files not named are recorded as found.
     sha256: dict[str, str] = Field(default_factory=dict)
+    #: How token vectors become one: mean, cls or last.
     pooling: Pooling
     #: Put before each query.
     query_prefix: str = ""

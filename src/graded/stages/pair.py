@@ -24,6 +24,7 @@ BALANCE, QUERY, SAMPLE, OUT = Path("data/balance"), Path("data/query"), Path("da
 class Extra(params.Section):
     """The second language of a mixture (the paper's Section 5)."""
 
+    #: Code of the second language; null: no mixture.
     language: str | None = None
     #: As ``pair.size``, for this language.
     size: int | None = Field(default=None, gt=0)
