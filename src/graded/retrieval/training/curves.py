@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from graded.errors import MissingError
+
 #: Points of a curve; a longer run logs every n-th step.
 POINTS = 1000
 
@@ -28,10 +30,17 @@ class Curves:
 
     def __init__(self, folder: Path, total: int, history: list[Any]) -> None:
         from dvclive import Live
+        from scmrepo.exceptions import SCMError
 
         self.every = -(-total // POINTS)
         self.history: list[Point] = []
-        self.live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
+        try:
+            self.live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
+        except SCMError as error:
+            raise MissingError(
+                f"train logs its curves by DVCLive, which needs a git repository with a commit ({error}); "
+                "next: git add -A && git commit -m start, then dvc repro"
+            ) from error
         self.pairs, self.since = 0, time.perf_counter()
         for values in history:
             self._write(Point(*values))
