@@ -18,7 +18,7 @@ CANDIDATES = pa.schema(
     [("query_id", pa.string()), ("doc_id", pa.string()), ("rank", pa.int32()), ("score", pa.float32())]
 )
 STYLES = ["question", "keywords"]
-RECORDED = {
+RECORDED: dict[str, dict[str, Any]] = {
     "query": {"model": "writer", "family": "recorded"},
     "grade": {"annotators": {name: {"model": name, "family": "recorded", "max_tokens": 8} for name in ("a", "b")}},
 }

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from graded.cli.estimate import jobs
 from graded.cli.ledger import app
 from graded.errors import BudgetError, MissingError, ParamError
 from graded.formats import table
+from graded.llm.estimate import Rough
+from graded.llm.job import Job
 from graded.llm.ledger import last_run
 from graded.stages import grade, query
 from tests.llm import workspace as work
@@ -69,6 +72,38 @@ def test_slices_are_byte_identical_whatever_the_ledgers_files(folder: Path) -> N
         record(work.write_readings(folder / "part.jsonl", part))
     query.main()
     assert Path("data/query/fi.parquet").read_bytes() == first
+
+
+@pytest.mark.parametrize("passages", [1, 3, 99])
+def test_queries_for_fewer_passages_are_those_of_the_first_ones(folder: Path, passages: int) -> None:
+    record(work.write_readings(folder / "queries.jsonl", work.recorded_queries()))
+    query.main()
+    every = list(table.read_rows(Path("data/query/fi.parquet")))
+    values = {**work.RECORDED["query"], "passages": passages}
+    write_params(folder, query=values, grade=work.RECORDED["grade"])
+    job = next(one for one in jobs() if isinstance(one, Job))
+    query.main()
+    few = list(table.read_rows(Path("data/query/fi.parquet")))
+    assert few == every[: 2 * passages]
+    assert len(list(job.asks())) == 2 * len(few)
+
+
+@pytest.mark.parametrize("passages", [0, -1, "all"])
+def test_a_wrong_number_of_passages_is_one_line(folder: Path, passages: object) -> None:
+    write_params(folder, query={**work.RECORDED["query"], "passages": passages}, grade=work.RECORDED["grade"])
+    with pytest.raises(ParamError, match=r"query\.passages: received"):
+        query.main()
+
+
+def test_the_estimate_follows_the_number_of_passages(folder: Path) -> None:
+    values = {**work.RECORDED["query"], "passages": 3}
+    write_params(folder, query=values, grade=work.RECORDED["grade"], candidate={"k": 2})
+    rough = [one for one in jobs() if isinstance(one, Rough)]
+    assert [one.requests for one in rough] == [{"fi": 3 * 2 * 2, "ar": 3 * 2 * 2}] * 2
+    record(work.write_readings(folder / "queries.jsonl", work.recorded_queries()))
+    query.main()
+    work.make_candidates(folder, depth=2)
+    assert [len(list(one.asks())) for one in jobs() if isinstance(one, Job)] == [12, 24, 24]
 
 
 def test_a_missing_recorded_reply_is_one_line(folder: Path) -> None:

@@ -49,17 +49,17 @@ def jobs() -> Iterator[Job | Rough]:
     judges = params.section("grade", grade.Params)
     yield query.job(writer, languages)
     for job in grade.jobs(judges, params.shared("annotators"), languages):
-        yield job if current(languages, writer.styles) else rough(job, languages, len(writer.styles))
+        yield job if current(languages, writer) else rough(job, languages, writer)
 
 
-def current(languages: Sequence[str], styles: Sequence[str]) -> bool:
+def current(languages: Sequence[str], writer: query.Params) -> bool:
     """Do data/query and data/candidate belong to the sample that is here?"""
     for lang in languages:
         paths = [folder / f"{lang}.parquet" for folder in (query.OUT, grade.CANDIDATE)]
         if not all(path.is_file() for path in paths):
             return False
-        sampled = (name for (name,) in table.read_rows(query.SAMPLE / f"{lang}.parquet", "doc_id"))
-        expected = {query.query_id(lang, name, style) for name in sampled for style in styles}
+        passages = query.sampled(lang, writer.passages, "doc_id")
+        expected = {query.query_id(lang, name, style) for (name,) in passages for style in writer.styles}
         if {name for (name,) in table.read_rows(paths[0], "query_id")} != expected:
             return False
         if not {name for (name,) in table.read_rows(paths[1], "query_id")} <= expected:
@@ -67,7 +67,7 @@ def current(languages: Sequence[str], styles: Sequence[str]) -> bool:
     return True
 
 
-def rough(job: Job, languages: list[str], styles: int) -> Rough:
+def rough(job: Job, languages: list[str], writer: query.Params) -> Rough:
     """Return the number and size of the pairs that the sample will lead to."""
     depth = int((params.load().get("candidate") or {}).get("k", 5))
     requests, characters = {}, {}
@@ -76,7 +76,8 @@ def rough(job: Job, languages: list[str], styles: int) -> Rough:
             len(passage_text(title, text))
             for title, text in table.read_rows(Path(query.SAMPLE / f"{lang}.parquet"), "title", "text")
         ]
-        requests[lang] = len(sizes) * styles * min(depth, len(sizes))
+        written = len(sizes[: writer.passages]) * len(writer.styles)
+        requests[lang] = written * min(depth, len(sizes))
         mean = sum(sizes) / max(len(sizes), 1)
         characters[lang] = round(requests[lang] * (job.frame + mean + QUERY_SIZE))
     return Rough(job, requests, characters)

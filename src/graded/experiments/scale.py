@@ -164,7 +164,7 @@ def parts(facts: Facts, way: Way) -> list[Part]:
 def annotation(facts: Facts, way: Way) -> Iterator[Part]:
     """Yield the LLMs' parts: queries, the first judge, the second on own GPUs."""
     table = prices.load()
-    written = len(facts.many("passages.miracl")) * facts.one("annotate.sampled") * facts.one("annotate.styles")
+    written = len(facts.many("passages.miracl")) * facts.one("annotate.asked") * facts.one("annotate.styles")
     answers, passage = facts.many("annotate.answer_tokens"), facts.one("annotate.passage_tokens")
     amounts = {
         "query": (written, passage),
@@ -184,8 +184,9 @@ def annotation(facts: Facts, way: Way) -> Iterator[Part]:
 
 def candidates(facts: Facts) -> Part:
     """Return the search for candidates in the sampled passages, by the base encoder."""
-    passages = len(facts.many("passages.miracl")) * facts.one("annotate.sampled")
-    queries = passages * facts.one("annotate.styles")
+    languages = len(facts.many("passages.miracl"))
+    passages = languages * facts.one("annotate.sampled")
+    queries = languages * facts.one("annotate.asked") * facts.one("annotate.styles")
     tokens = facts.many("encoder.tokens")
     work = passages * tokens["miracl"] + queries * tokens["query"]
     return Part(

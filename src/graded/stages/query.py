@@ -1,7 +1,8 @@
 """LLM-written queries for the sampled passages: a pure slice of the ledger; what is missing is bought if allowed.
 
 Reads: data/sample/<lang>.parquet, prompts/query.txt, the ledger.
-Writes: data/query/<lang>.parquet (query_id, doc_id, style, text, outcome), in the order of the sample.
+Writes: data/query/<lang>.parquet (query_id, doc_id, style, text, outcome), in the order of the sample, whose first
+passages they are about: a larger `passages` buys only what the smaller one did not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +42,8 @@ DTYPE = [("outcome", "i1"), ("text", "O")]
 class Params(Model):
     """Who writes the queries, and which."""
 
+    # Not `size`: DVC leaves a key of that name out of a run's hash.
+    passages: int | None = Field(None, ge=1, description="of the sample, that queries are written for; null: all")
     styles: list[Literal["question", "keywords"]] = Field(
         default=["question", "keywords"], min_length=1, description="one query of each style a passage"
     )
@@ -54,10 +58,15 @@ def query_id(lang: str, doc_id: str, style: str) -> str:
     return f"{lang}-{name}-{style}"
 
 
-def asks(languages: list[str], styles: list[Any]) -> Iterator[Ask]:
+def sampled(lang: str, passages: int | None, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yield ``columns`` of the passages that queries are written for: the sample's first ones, in its order."""
+    return islice(table.read_rows(SAMPLE / f"{lang}.parquet", *columns), passages)
+
+
+def asks(languages: list[str], styles: list[Any], passages: int | None = None) -> Iterator[Ask]:
     """Yield one request a passage and style."""
     for lang in languages:
-        for title, text in table.read_rows(SAMPLE / f"{lang}.parquet", "title", "text"):
+        for title, text in sampled(lang, passages, "title", "text"):
             for style in styles:
                 yield Ask(lang, partial(query_messages, lang, style, passage_text(title, text)))
 
@@ -71,7 +80,7 @@ def read(reply: Reply) -> tuple[int, str | None]:
 def job(chosen: Params, languages: list[str]) -> Job:
     """Return all that this stage asks."""
     frame = characters(query_messages(languages[0], chosen.styles[0], ""))
-    return Job("query", "query", chosen, lambda: asks(languages, chosen.styles), frame)
+    return Job("query", "query", chosen, lambda: asks(languages, chosen.styles, chosen.passages), frame)
 
 
 def main() -> None:
@@ -83,7 +92,7 @@ def main() -> None:
         for lang in languages:
             counts: Counter[str] = Counter()
             rows = []
-            for (doc_id,) in table.read_rows(SAMPLE / f"{lang}.parquet", "doc_id"):
+            for (doc_id,) in sampled(lang, chosen.passages, "doc_id"):
                 for style in chosen.styles:
                     code, text = next(readings)
                     counts[OUTCOMES[code]] += 1
