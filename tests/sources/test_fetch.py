@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from graded.sources import fetch as module
 from graded.sources import miracl
 from graded.sources.fetch import Pin, fetch
 from graded.sources.pins import clirmatrix_pins, miracl_pins, read_index
+from tests.faults.full import on_a_full_disk
 
 CONTENT = bytes(range(256)) * 20_000
 
@@ -164,6 +166,59 @@ def test_mirrors(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "two/a/b c.bin").read_bytes() == CONTENT
     with pytest.raises(MissingError, match="the mirror has no"):
         fetch([gone], tmp_path / "three", mirror=str(tmp_path / "two/a"))
+
+
+@pytest.mark.parametrize("mirror", ["http://[::1", "http://", "http://host/a b", "ftp://host/x", "nowhere"])
+def test_what_is_no_mirror_is_refused(server: Server, tmp_path: Path, mirror: str) -> None:
+    with pytest.raises(ParamError, match=r"--mirror: received .* legal: an http or https URL, or a folder"):
+        fetch([pin(server)], tmp_path, mirror=mirror)
+    assert not server.requests
+
+
+def test_half_a_file_in_the_mirror_is_not_kept(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "mirror/a").mkdir(parents=True)
+    (tmp_path / "mirror/a/b.bin").write_bytes(CONTENT[: len(CONTENT) // 2])
+    with pytest.raises(DataError, match=r"MD5 [0-9a-f]{32}, pinned"):
+        fetch([pin(server)], tmp_path / "out", mirror=str(tmp_path / "mirror"))
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_what_stands_in_the_way_is_named(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ServiceError, match=r"may not write .*file/a/b\.bin \(Not a directory\)"):
+        fetch([pin(server)], tmp_path / "file")
+    (tmp_path / "out/a/b.bin").mkdir(parents=True)
+    with pytest.raises(ServiceError, match=r"may not write .*out/a/b\.bin \(Is a directory\)"):
+        fetch([pin(server)], tmp_path / "out")
+
+
+def test_two_at_once_bring_a_file_once(server: Server, tmp_path: Path) -> None:
+    found: list[Path] = []
+    both = [threading.Thread(target=lambda: found.extend(fetch([pin(server)], tmp_path))) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert [path.read_bytes() == CONTENT for path in found] == [True, True]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_the_next_call_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "mirror/data").mkdir(parents=True)
+    (tmp_path / "mirror/data/x.bin").write_bytes(CONTENT)
+    one = Pin("data/x.bin", "http://127.0.0.1:9/x", len(CONTENT), hashlib.md5(CONTENT).hexdigest())
+    code = (
+        "from pathlib import Path; from graded.console import run; from graded.sources.fetch import Pin, fetch;"
+        f"run(lambda: fetch([Pin(*{tuple(one)!r})], Path('.'), mirror='mirror'))"
+    )
+    found = on_a_full_disk(tmp_path, 4, [sys.executable, "-c", code])
+    assert found["first"]["code"] == 1
+    assert found["first"]["err"].startswith("graded: disk full while writing data/x.bin;")
+    assert len(found["first"]["err"].splitlines()) == 1
+    assert "data/x.bin" not in found["between"]
+    assert found["second"]["code"] == 0
+    assert found["files"]["data/x.bin"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.parametrize("to", ["file://{path}", "ftp://127.0.0.1/x", "data:text/plain,x", "gopher://127.0.0.1/"])

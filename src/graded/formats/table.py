@@ -130,8 +130,10 @@ def _groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting).combine_chunks()
 
 
-def refuse_duplicates(path: Path, *columns: str) -> None:
+def refuse_duplicates(path: Path, *columns: str, what: str = "") -> None:
     """Return if no two rows of ``path`` agree in ``columns``; the check spills to disk, not to memory.
+
+    ``what`` stands before the file's name in the error.
 
     Raises:
         DataError: names the first value that stands twice and how many do.
@@ -143,4 +145,23 @@ def refuse_duplicates(path: Path, *columns: str) -> None:
             [str(path)],
         ).fetchone()
     if found:
-        raise DataError(f"{path.stem}: {found[-1]:,} values of {keys} stand more than once, the first {found[:-1]!r}")
+        name = f"{what} {path.stem}".strip()
+        raise DataError(f"{name}: {found[-1]:,} values of {keys} stand more than once, the first {found[:-1]!r}")
+
+
+def refuse_white_space(path: Path, column: str, what: str = "") -> None:
+    """Return if no id in ``column`` is empty or holds white space, which a TREC run could not carry, hours later.
+
+    Raises:
+        DataError: names the first that does and how many do; ``what`` stands before the file's name.
+    """
+    space = r"^$|[\s\x0b\x1c-\x1f\x85\p{Z}]"
+    with connect() as connection:
+        found = connection.execute(
+            f"SELECT count(*), min({column}) FROM read_parquet(?) WHERE regexp_matches({column}, ?)", [str(path), space]
+        ).fetchone()
+    if found and found[0]:
+        raise DataError(
+            f"{what} {path.stem}".strip() + f": {found[0]:,} {column}s hold white space or are empty, the first"
+            f" {found[1]!r}, which a TREC run cannot carry; replace it in the source, wherever it stands"
+        )

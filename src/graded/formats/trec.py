@@ -54,15 +54,27 @@ def read_run(path: Path) -> Iterator[Hit]:
 def read_qrels(path: Path) -> Iterator[Qrel]:
     """Yield a TREC qrels file's lines; errors as in :func:`read_run`."""
     for number, fields in _lines(path, 4, "query_id 0 doc_id relevance"):
-        try:
-            yield Qrel(fields[0], fields[2], int(fields[3]))
-        except ValueError:
-            raise DataError(f"{path}:{number}: relevance {fields[3]!r} is no whole number") from None
+        yield Qrel(fields[0], fields[2], relevance(fields[3], f"{path}:{number}"))
+
+
+def relevance(text: str, where: str, name: str = "relevance") -> int:
+    """Return a judgement's grade.
+
+    Raises:
+        DataError: it is no whole number, or none that 32 bits hold; ``where`` names the line, ``name`` the column.
+    """
+    try:
+        value = int(text)
+    except ValueError:
+        raise DataError(f"{where}: {name} {text!r} is no whole number") from None
+    if not -(1 << 31) <= value < 1 << 31:
+        raise DataError(f"{where}: {name} {text!r} is out of range; grades are small whole numbers")
+    return value
 
 
 def _lines(path: Path, width: int, layout: str) -> Iterator[tuple[int, list[str]]]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 fields = line.split()
                 if not fields:

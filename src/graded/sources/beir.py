@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graded.errors import DataError, MissingError
+from graded.formats import trec
 from graded.records import Passage, Qrel, Query
 from graded.sources.lines import lines, objects, text
 
@@ -51,10 +52,7 @@ def qrels(folder: Path, split: str) -> Iterator[Qrel]:
             continue
         if len(fields) != 3:
             raise DataError(f"{path}:{number}: {len(fields)} columns, expected query-id<tab>corpus-id<tab>score")
-        try:
-            yield Qrel(fields[0], fields[1], int(fields[2]))
-        except ValueError:
-            raise DataError(f"{path}:{number}: score {fields[2]!r} is no whole number") from None
+        yield Qrel(fields[0], fields[1], trec.relevance(fields[2], f"{path}:{number}", "score"))
 
 
 def _find(folder: Path, name: str) -> Path:

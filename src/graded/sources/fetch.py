@@ -7,6 +7,7 @@ spoken, a redirection included; no path leaves the target folder; no more bytes 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import http.client
 import os
@@ -16,11 +17,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from graded.errors import DataError, GradedError, MissingError, ServiceError
+from graded.errors import DataError, GradedError, MissingError, ParamError, ServiceError
 from graded.formats.atomic import raise_disk
 
 CHUNK = 1 << 20
@@ -57,10 +59,13 @@ def fetch(
         progress: called with numbers of bytes.
 
     Raises:
+        ParamError: the mirror is neither a URL nor a folder.
         MissingError: the host or mirror has no such file, or asks for a token.
         DataError: the content has another hash; it is deleted.
         ServiceError: the host cannot be reached, after several tries; the next call goes on from there.
     """
+    if mirror is not None:
+        _check(mirror)
 
     def one(pin: Pin) -> Path:
         return fetch_one(pin, folder, mirror, progress or (lambda _: None))
@@ -79,37 +84,74 @@ def fetch_one(pin: Pin, folder: Path, mirror: str | None, progress: Callable[[in
     target = folder / pin.path
     if not target.resolve().is_relative_to(folder.resolve()) or target.resolve() == folder.resolve():
         raise DataError(f"path of a file: received {pin.path!r}, which is not inside {folder}; nothing was fetched")
-    if target.is_file() and md5(target) == pin.md5:
-        progress(target.stat().st_size)
-        return target
     part = target.with_name(target.name + ".part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        source = _local(pin, mirror)
-        if source is not None:
-            shutil.copyfile(source, part)
-            progress(part.stat().st_size)
-        else:
-            most = 2 * pin.size if pin.size > 0 else LARGEST
-            _download(f"{mirror.rstrip('/')}/{quote(pin.path)}" if mirror else pin.url, part, progress, most)
-        found = md5(part)
-        if found != pin.md5:
-            part.unlink()
-            where = source or mirror or pin.url
-            raise DataError(f"{pin.path} from {where}: MD5 {found}, pinned {pin.md5}; nothing of it was kept")
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
+        with _alone(part):
+            if target.is_file() and md5(target) == pin.md5:
+                progress(target.stat().st_size)
+            else:
+                _bring(pin, part, mirror, progress)
+                part.replace(target)
     except OSError as error:
         raise_disk(target, error)
-        raise
+        raise ServiceError(f"may not write {target} ({error.strerror or error}); nothing is there in its place") from (
+            error
+        )
     return target
+
+
+def _bring(pin: Pin, part: Path, mirror: str | None, progress: Callable[[int], None]) -> None:
+    """Bring the bytes of ``pin`` into ``part``, on disk and with its hash."""
+    source = _local(pin, mirror)
+    if source is not None:
+        shutil.copyfile(source, part)
+        progress(part.stat().st_size)
+    else:
+        most = 2 * pin.size if pin.size > 0 else LARGEST
+        _download(f"{mirror.rstrip('/')}/{quote(pin.path)}" if mirror else pin.url, part, progress, most)
+    found = md5(part)
+    if found != pin.md5:
+        part.unlink()
+        where = source or mirror or pin.url
+        raise DataError(f"{pin.path} from {where}: MD5 {found}, pinned {pin.md5}; nothing of it was kept")
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Hold ``part`` against other processes that fetch the same; an empty one does not stay."""
+    with part.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if part.is_file() and part.stat().st_size == 0:
+                part.unlink(missing_ok=True)
 
 
 def md5(path: Path) -> str:
     """Return the MD5 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _check(mirror: str) -> None:
+    """Return if ``mirror`` can be one: a URL with a host, or a folder.
+
+    Raises:
+        ParamError: it is neither.
+    """
+    try:
+        parts = urlsplit(mirror)
+        fits = bool(parts.hostname) and not set(mirror) & set(" \t\r\n") if parts.scheme in ("http", "https") else (
+            parts.scheme in ("", "file") and Path(mirror.removeprefix("file://")).is_dir()
+        )  # fmt: skip
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ParamError(f"--mirror: received {mirror!r}; legal: an http or https URL, or a folder that is here")
 
 
 def _local(pin: Pin, mirror: str | None) -> Path | None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from graded.errors import DataError, MissingError
 from graded.formats import table, trec
-from graded.records import Qrel, Query
+from graded.records import Passage, Qrel, Query
 from graded.sources.lines import fields, objects, text
 
 #: Shards of each published corpus; a folder with fewer lacks passages.
@@ -39,7 +39,9 @@ def shards(folder: Path, lang: str, *, partial: bool = False) -> list[Path]:
     """
     home = folder / f"miracl-corpus-v1.0-{lang}"
     found = {
-        int(match[1]): path for path in home.glob("docs-*.jsonl.gz") if (match := re.search(r"-(\d+)\.", path.name))
+        int(match[1]): path
+        for path in home.glob("docs-*.jsonl.gz")
+        if path.is_file() and (match := re.fullmatch(r"docs-(\d+)\.jsonl\.gz", path.name))
     }
     expected = max(found, default=-1) + 1 if partial else SHARDS.get(lang, max(found, default=-1) + 1)
     missing = [f"docs-{number}.jsonl.gz" for number in range(max(expected, 1)) if number not in found]
@@ -56,7 +58,8 @@ def write_passages(folder: Path, lang: str, target: Path, *, partial: bool = Fal
 
     Raises:
         MissingError: as :func:`shards`.
-        DataError: damaged gzip, a line that is no JSON, or one without docid or text; file and line are named.
+        DataError: damaged gzip, an empty shard, a line that is no JSON, or one without docid or text; file and line
+            are named.
     """
     paths = shards(folder, lang, partial=partial)
     with ThreadPoolExecutor(max_workers=4) as workers:
@@ -76,38 +79,46 @@ def stream(paths: Sequence[Path], target: Path, memory_gb: float) -> int:
     with table.connect(memory_gb=memory_gb) as connection:
         try:
             count = table.copy_query(connection, select, target, [[str(path) for path in paths]])
-        except duckdb.Error as error:
-            diagnose(paths)
-            raise DataError(f"{paths[0].parent}: {str(error).splitlines()[0]}; fetch the files again") from None
+        except duckdb.Error:
+            # A bad line is named; what DuckDB alone does not read (a byte-order mark, half a surrogate) is read here.
+            return table.write_rows(target, table.PASSAGES, read(paths))
         row = connection.execute(check, [str(target)]).fetchone()
     if row and row[0]:
         target.unlink()
-        diagnose(paths)
+        for _ in read(paths):
+            pass
         raise DataError(f"{paths[0].parent}: {row[0]:,} passages lack docid or text")
     return count
 
 
 def sound(path: Path) -> None:
-    """Return if the gzip file ``path`` is whole by its own checksums, which DuckDB does not look at.
+    """Return if the gzip file ``path`` is whole by its own checksums, which DuckDB does not look at, and not empty.
 
     Raises:
-        DataError: it is truncated, or a byte of it has changed.
+        DataError: it is truncated, a byte of it has changed, or nothing is in it.
     """
+    size = 0
     try:
         with gzip.open(path) as file:
-            while file.read(1 << 22):
-                pass
+            while block := file.read(1 << 22):
+                size += len(block)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip ({error}); fetch the file again") from None
+    if size == 0:
+        raise DataError(f"{path}: empty, where a shard has thousands of passages; delete it and fetch it again")
 
 
-def diagnose(paths: Sequence[Path]) -> None:
-    """Read ``paths`` line by line and raise what is wrong with the first bad line."""
+def read(paths: Sequence[Path]) -> Iterator[Passage]:
+    """Yield the passages of ``paths`` line by line; slower than DuckDB, and names the first bad line.
+
+    Raises:
+        DataError: as in :func:`write_passages`.
+    """
     for path in paths:
         for where, row in objects(path):
-            text(row, "docid", where, is_id=True)
-            text(row, "title", where, "")
-            text(row, "text", where)
+            yield Passage(
+                text(row, "docid", where, is_id=True), text(row, "title", where, ""), text(row, "text", where)
+            )
 
 
 def queries(folder: Path, lang: str, split: str) -> Iterator[Query]:
@@ -118,7 +129,9 @@ def queries(folder: Path, lang: str, split: str) -> Iterator[Query]:
         DataError: a line that has not two columns; it is named.
     """
     path = _file(folder, lang, "topics", split)
-    for _, (query_id, words) in fields(path, 2, "query_id<tab>text"):
+    for where, (query_id, words) in fields(path, 2, "query_id<tab>text"):
+        if not query_id:
+            raise DataError(f"{where}: the query_id is empty")
         yield Query(query_id, words)
 
 

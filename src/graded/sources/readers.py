@@ -108,6 +108,12 @@ class Clirmatrix:
         """Return the pairs that have a file."""
         return clirmatrix.directions(self.folder, self.languages, self.split)
 
+    def absent(self) -> list[Direction]:
+        """Return the pairs of MULTI-8's languages, of this run's, that have no file."""
+        langs = [lang for lang in self.languages if lang in clirmatrix.LANGUAGES]
+        wanted = [Direction(one, other) for one in langs for other in langs if one != other]
+        return [direction for direction in wanted if direction not in self.directions()]
+
     def judged(self, direction: Direction) -> tuple[list[Query], list[Qrel]]:
         """Return queries and grades; errors as in clirmatrix.listings."""
         rows = list(clirmatrix.listings(self.folder, direction, self.split))

@@ -45,7 +45,9 @@ def queries(folder: Path, split: str) -> Iterator[Query]:
     """
     path = _find(folder, [f"topics.{split}.tsv", f"topics.{split}.txt"])
     if path.suffix == ".tsv":
-        for _, (query_id, words) in fields(path, 2, "query_id<tab>text"):
+        for where, (query_id, words) in fields(path, 2, "query_id<tab>text"):
+            if not query_id:
+                raise DataError(f"{where}: the query_id is empty")
             yield Query(query_id, words)
         return
     for place, top in enumerate(re.findall(r"<top>(.*?)(?:</top>|(?=<top>)|\Z)", "\n".join(lines(path)), re.S), 1):

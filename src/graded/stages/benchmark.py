@@ -107,13 +107,18 @@ def write_set(out: Path, name: str, one: Set, reader: Reader) -> dict[str, Any]:
     Queries without a relevant judged passage in a direction are left out of it and counted.
     """
     directions = reader.directions()
+    if isinstance(reader, Clirmatrix) and (absent := reader.absent()):
+        names = ", ".join(direction.name for direction in absent)
+        say(f"benchmark {name}: no file of {len(absent)} directions, which are left out: {names}")
     own = (one.corpus or ("own" if one.source == "clirmatrix" else "shared")) == "own"
     corpora = {direction.doc_lang: CORPUS / f"{direction.doc_lang}.parquet" for direction in directions}
     if own:
         corpora = {lang: out / name / "corpus" / f"{lang}.parquet" for lang in corpora}
         for lang, target in corpora.items():
-            reader.write_passages(lang, target)
-            table.refuse_duplicates(target, "doc_id")
+            if not reader.write_passages(lang, target):
+                raise DataError(f"benchmark {name}: no passage in {lang!r}; fetch its file again")
+            table.refuse_duplicates(target, "doc_id", what=f"benchmark {name} corpus")
+            table.refuse_white_space(target, "doc_id", what=f"benchmark {name} corpus")
     for direction in directions:
         queries, qrels = reader.judged(direction)
         write_direction(out / name, name, one, direction, queries, qrels, corpora[direction.doc_lang])
@@ -148,17 +153,27 @@ def write_direction(
     if not kept:
         raise DataError(
             f"{label}: no query of split {one.split!r} has a relevant passage ({len(queries):,} queries,"
-            f" {len(qrels):,} judgements); to leave the language out of this set: benchmark.sets.{name}.folder,"
-            " a mapping from the other languages to their folders"
+            f" {len(qrels):,} judgements); " + remedy(name, one)
         )
     folder = out / direction.name
     table.write_rows(folder / "queries.parquet", table.QUERIES, kept)
-    table.refuse_duplicates(folder / "queries.parquet", "query_id")
+    table.refuse_duplicates(folder / "queries.parquet", "query_id", what=label)
+    table.refuse_white_space(folder / "queries.parquet", "query_id", what=label)
     table.write_rows(folder / "qrels.parquet", table.QRELS, sorted(rows))
-    table.refuse_duplicates(folder / "qrels.parquet", "query_id", "doc_id")
+    table.refuse_duplicates(folder / "qrels.parquet", "query_id", "doc_id", what=label)
     known_passages(label, one, folder / "qrels.parquet", corpus)
     if direction.query_lang == direction.doc_lang:
         say(f"{label}: {len(kept):,} queries, {len(rows):,} judgements")
+    bare = [query.query_id for query in kept if not query.text.strip()]
+    if bare:
+        say(f"{label}: {len(bare):,} queries have no text, the first {bare[0]!r}; they are searched as they are")
+
+
+def remedy(name: str, one: Set) -> str:
+    """Return what to do about a direction without a judged query."""
+    if one.source in LAYOUTS:
+        return f"to leave the language out: benchmark.sets.{name}.folder, a mapping from the others to their folders"
+    return f"look at its files under {one.folder or '.'!r}, or fetch them again: graded fetch {one.source}"
 
 
 def known_queries(label: str, one: Set, qrels: list[Qrel], queries: set[str]) -> list[Qrel]:

@@ -55,24 +55,6 @@ def reader(chosen: Params, languages: list[str]) -> Reader:
     return Clirmatrix(home, languages, "", listed=False)
 
 
-def refuse_white_space(path: Path) -> None:
-    """Return if no doc_id of ``path`` holds white space, which a TREC run could not carry, hours and dollars later.
-
-    Raises:
-        DataError: names the first that does and how many do.
-    """
-    space = r"[\s\x0b\x1c-\x1f\x85\p{Z}]"
-    with table.connect() as connection:
-        found = connection.execute(
-            "SELECT count(*), min(doc_id) FROM read_parquet(?) WHERE regexp_matches(doc_id, ?)", [str(path), space]
-        ).fetchone()
-    if found and found[0]:
-        raise DataError(
-            f"corpus {path.stem}: {found[0]:,} doc_ids hold white space, the first {found[1]!r}, which a TREC run"
-            " cannot carry; replace it in the source, in the corpus and in the qrels"
-        )
-
-
 def main() -> None:
     """Write one file a language, all of them or none."""
     chosen, languages = params.section("corpus", Params), params.languages()
@@ -85,8 +67,8 @@ def main() -> None:
                 raise DataError(
                     f"corpus {lang}: no passage in {chosen.path}; put some there or drop {lang!r} of languages"
                 )
-            table.refuse_duplicates(target, "doc_id")
-            refuse_white_space(target)
+            table.refuse_duplicates(target, "doc_id", what="corpus")
+            table.refuse_white_space(target, "doc_id", what="corpus")
             say(f"corpus {lang}: {count:,} passages")
 
 
