@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graded import params
-from graded.cli.profile import overlay, profile
+from graded.cli.profile import changed, line, overlay, profile
 from graded.errors import ParamError
 from tests.closure import ROOT, load
 
@@ -32,6 +32,28 @@ def test_values_are_laid_over_and_comments_stay() -> None:
     assert "size: 5" in after
     assert "target: all" in after
     assert "sample" not in after
+
+
+def test_the_difference_is_one_line_a_value_at_most_100_columns() -> None:
+    after = {"tau": 2, "pair": {"size": 5, "new": "x" * 300}, "long": "y" * 300}
+    found = {key: (old, new) for key, old, new in changed({"tau": 2, "pair": {"size": None}, "long": "z" * 90}, after)}
+    assert set(found) == {"pair.size", "pair.new", "long"}
+    assert line("pair.size", *found["pair.size"]).split() == ["pair.size", "null", "->", "5"]
+    assert "(not set) -> " in line("pair.new", *found["pair.new"])
+    assert all(len(line(key, *values)) <= 100 for key, values in found.items())
+
+
+def test_without_a_name_the_profiles_are_listed(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(root)
+    profile()
+    said = capsys.readouterr().out
+    assert [text.split()[0] for text in said.splitlines() if text[0] != " "] == sorted(
+        path.stem for path in (root / "profiles").glob("*.yaml")
+    )
+    assert "MIRACL" in said
+    assert max(map(len, said.splitlines())) <= 100
 
 
 def test_nothing_is_written_without_a_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import importlib
+import re
+from difflib import get_close_matches
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
 from graded.console import run
+from graded.errors import GradedError
+
+#: What a command can end with; the pipeline's own processes end alike.
+CODES = {
+    0: "done",
+    1: "an error that its line explains",
+    2: "wrong usage",
+    3: "nothing may be bought (GRADED_BUDGET_USD)",
+    4: "stopped cleanly: run it again",
+    130: "interrupted",
+}
+
+
+class UsageError(GradedError):
+    """The command line is not one that graded understands."""
+
+    exit_code = 2
 
 
 class Entry(NamedTuple):
-    """Where a command lives (``module:object``, a Typer app or a function) and its line in the list."""
+    """Where a command lives (``module:object``, a Typer app or a function), its line in the list, its exit codes."""
 
     target: str
     help: str
+    codes: tuple[int, ...] = (0, 1, 2, 130)
 
+
+BUYS = (0, 1, 2, 3, 4, 130)
 
 COMMANDS = {
     "ledger": Entry("graded.cli.ledger:app", "The ledger of paid replies: status, publish, pull, ..."),
@@ -36,7 +58,7 @@ COMMANDS = {
     "report": Entry("graded.cli.figures:report", "The page about this run, with the sweeps of a results table."),
     "summary": Entry("graded.cli.summary:summary", "What the last run measured, used and cost."),
     "batches": Entry("graded.cli.batches:batches", "Batches under way; takes in what has ended."),
-    "probe": Entry("graded.cli.probe:probe", "Grade hostile passages: how far an annotator can be talked up."),
+    "probe": Entry("graded.cli.probe:probe", "Grade hostile passages: how far an annotator can be talked up.", BUYS),
     "push-model": Entry("graded.cli.push:push_model", "The trained model's folder to the Hugging Face hub."),
     "profile": Entry("graded.cli.profile:profile", "Lay a profile (paper, small, own-data) over params.yaml."),
 }
@@ -57,13 +79,33 @@ class Lazy(TyperGroup):
             wrapped = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
             wrapped.command(name=cmd_name)(found)
             found = wrapped
-        command = typer.main.get_command(found)
+        command: Any = typer.main.get_command(found)
         command.name = cmd_name
+        for one in (command, *getattr(command, "commands", {}).values()):
+            one.help = re.sub(r"^Example: ", "\b\nExample: ", one.help or "", flags=re.MULTILINE)
+            one.epilog = "Exit codes: " + ", ".join(f"{code} {CODES[code]}" for code in COMMANDS[cmd_name].codes) + "."
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UsageError(no_command(args[0]))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def no_command(name: str) -> str:
+    """Say what to type instead of ``name``: the nearest command, or DVC's where a stage was named."""
+    from graded.params import SECTIONS
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    if name in SECTIONS:
+        hint = f"a stage is run by DVC: dvc repro {name}"
+    else:
+        hint = f"did you mean: graded {near[0]}" if near else "the list: graded --help"
+    return f"there is no command {name[:40]!r}; {hint}"
 
 
 app = typer.Typer(
@@ -98,6 +140,26 @@ def group(
     """
 
 
+#: Base of what Typer raises at a wrong option or argument; it has no public name.
+_WRONG: Any = typer.BadParameter.__mro__[1]
+
+
 def main() -> None:
-    """Run the command line; the package's own errors become one line and their exit code."""
-    run(app)
+    """Run the command line; the package's own errors and wrong usage become one line and their exit code."""
+    run(_command_line)
+
+
+def _command_line() -> None:
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except _WRONG as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            raise SystemExit(UsageError.exit_code) from None
+        path = error.ctx.command_path if error.ctx else "graded"
+        where = path.partition(" ")[2] + ": " * (path != "graded")
+        text = " ".join(error.format_message().split()).rstrip(".?")
+        raise UsageError(f"{where}{text[:1].lower()}{text[1:]}; see: {path} --help") from None
+    raise SystemExit(code if isinstance(code, int) else 0)

@@ -16,7 +16,13 @@ from graded.llm.record import PROVENANCE, readings, record
 from graded.llm.request import Model
 from graded.llm.share import merge, publish, pull
 
-app = typer.Typer(help="The ledger of paid replies.\n\nExample: graded ledger status", no_args_is_help=True)
+app = typer.Typer(
+    help="The ledger of paid replies.\n\nExample: graded ledger status",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.callback()
@@ -27,7 +33,10 @@ def ledger() -> None:
 
 @app.command("status")
 def status_command() -> None:
-    """Show what the ledger holds per stage, model and language, and what this clone has spent."""
+    """Show replies and dollars, and what may be lost or damaged.
+
+    Example: graded ledger status
+    """
     ledger = Ledger()
     found = census(ledger)
     if found.groups:
@@ -51,7 +60,10 @@ def status_command() -> None:
 def verify_command(
     mend: Annotated[bool, typer.Option("--repair", help="keep what is whole of segments set aside")] = False,
 ) -> None:
-    """Check every checksum of every file."""
+    """Check every checksum of every file.
+
+    Example: graded ledger verify --repair
+    """
     store = Ledger().store
     bad = 0
     lines = files = 0
@@ -74,7 +86,9 @@ def verify_command(
 def merge_command(
     revision: Annotated[str, typer.Argument(help="a branch, tag or commit of this repository")],
 ) -> None:
-    """Unite another revision's data/ledger with this one's, also in the middle of a git merge.
+    """Unite another revision's ledger with this one's.
+
+    Also in the middle of a git merge, whose dvc.lock it settles too.
 
     Example: git merge theirs; graded ledger merge theirs; dvc repro; git add --all; git commit
     """
@@ -84,7 +98,10 @@ def merge_command(
 
 @app.command("export")
 def export_command(path: Annotated[Path, typer.Argument(help="a file named .parquet or .jsonl")]) -> None:
-    """Write every reply to one file, for other tools."""
+    """Write every reply to one file, for other tools.
+
+    Example: graded ledger export replies.parquet
+    """
     say(f"{export(Ledger(), path):,} replies written to {path}")
 
 
@@ -93,7 +110,10 @@ def record_command(
     files: Annotated[list[Path], typer.Argument(help="JSONL or TSV files of recorded readings")],
     provenance: Annotated[str, typer.Option(help="kept with each reply")] = PROVENANCE,
 ) -> None:
-    """Write readings that nobody was paid for into the ledger, as replies of cost 0."""
+    """Enter readings that nobody was paid for, as replies of cost 0.
+
+    Example: graded ledger record readings.tsv
+    """
     values = params.load()
     query = {name: value for name, value in (values.get("query") or {}).items() if name in Model.model_fields}
     writer = params.parse("query", query, Model) if query else None
@@ -108,13 +128,19 @@ def record_command(
 def publish_command(
     push: Annotated[bool, typer.Option("--push", help="also send it to DVC's default remote")] = False,
 ) -> None:
-    """Add this clone's paid replies to data/ledger and track it in data/ledger.dvc."""
+    """Add this clone's paid replies to data/ledger.dvc.
+
+    Example: graded ledger publish --push
+    """
     done = publish(Ledger().store, push=push)
     say(f"data/ledger: {done.added} segments added, {done.segments} in all; now: git add data/ledger.dvc && git commit")
 
 
 @app.command("pull")
 def pull_command() -> None:
-    """Fetch the team's paid replies: what data/ledger.dvc names."""
+    """Fetch the team's paid replies: what data/ledger.dvc names.
+
+    Example: graded ledger pull
+    """
     pull(Ledger().store)
     say(f"data/ledger is here: {len(Ledger().state.known):,} replies")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from graded import params
+from graded.cli.complete import annotators
 from graded.console import say
 from graded.errors import ParamError, one_of
 from graded.formats.atomic import write_json
@@ -25,7 +26,10 @@ from graded.stages import grade as stage
 
 
 def probe(
-    annotator: Annotated[str | None, typer.Argument(help="One of grade.annotators; default: the first listed.")] = None,
+    annotator: Annotated[
+        str | None,
+        typer.Argument(help="One of grade.annotators; default: the first listed.", autocompletion=annotators),
+    ] = None,
     probes: Annotated[Path, typer.Option(help="The hostile passages.")] = hostile.PROBES,
     json: Annotated[Path | None, typer.Option(help="Also write the report as JSON.")] = None,
 ) -> None:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
 import io
+import json
+import re
 import sys
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Any
 
 import typer
 
 from graded import params
+from graded.cli.complete import profiles
 from graded.console import say
 from graded.errors import MissingError, ParamError, one_of
+from graded.formats import yaml12
 from graded.formats.atomic import write_text
 
 PROFILES = Path("profiles")
+WIDTH = 100
 
 
 def profile(
-    name: Annotated[str, typer.Argument(help="A file in profiles/ without .yaml: paper, small, own-data.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A file in profiles/ without .yaml; without one they are listed.", autocompletion=profiles),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
 ) -> None:
     """Lay a profile over params.yaml: show what changes, then write it.
@@ -29,20 +39,58 @@ def profile(
     have = sorted(path.stem for path in PROFILES.glob("*.yaml"))
     if not have:
         raise MissingError(f"no {PROFILES}/ in {Path.cwd()}; run this inside a graded repository")
+    if name is None:
+        for one in have:
+            say(fill(about(one), WIDTH, initial_indent=f"{one:<12}", subsequent_indent=" " * 12))
+        return
     if name not in have:
         raise ParamError(f"profile: {one_of(name, have)}")
     params.load()
     before = params.PARAMS.read_text(encoding="utf-8")
     after = overlay(before, (PROFILES / f"{name}.yaml").read_text(encoding="utf-8"))
-    changes = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "params.yaml", name, n=1, lineterm=""))
+    changes = list(changed(yaml12.loads(before), yaml12.loads(after)))
     if not changes:
         say(f"params.yaml already says what {name} says")
         return
-    say("\n".join(changes))
+    for key, old, new in changes:
+        say(line(key, old, new))
     if not yes and not (sys.stdin.isatty() and typer.confirm("Write params.yaml?")):
         raise ParamError(f"nothing was written; to write it: graded profile {name} --yes")
     write_text(params.PARAMS, after)
     say(f"params.yaml now follows {name}; `git diff params.yaml` shows it, `git checkout params.yaml` takes it back")
+
+
+def about(name: str) -> str:
+    """Return the first sentence of a profile's comment."""
+    lines = takewhile(lambda line: line.startswith("#"), (PROFILES / f"{name}.yaml").read_text("utf-8").splitlines())
+    return re.split(r"(?<=[.;])\s", " ".join(line.lstrip("# ") for line in lines))[0].rstrip(".;")
+
+
+#: In place of a value that is not there.
+MISSING = object()
+
+
+def changed(before: Any, after: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[str, Any, Any]]:
+    """Yield ``(dotted key, old, new)`` of each value that differs."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in {**before, **after}:
+            yield from changed(before.get(key, MISSING), after.get(key, MISSING), (*where, str(key)))
+    elif before != after:
+        yield ".".join(where), before, after
+
+
+def line(key: str, old: Any, new: Any) -> str:
+    """Return one change as a line of the terminal's width; a value that is too long is cut."""
+    shown = ["(not set)" if one is MISSING else json.dumps(one, ensure_ascii=False) for one in (old, new)]
+    room = WIDTH - max(len(key), 28) - len("  -> ")
+    shown[0] = cut(shown[0], max(room - len(shown[1]), room // 2))
+    shown[1] = cut(shown[1], room - len(shown[0]))
+    return f"{key:<28} {shown[0]} -> {shown[1]}"
+
+
+def cut(text: str, width: int) -> str:
+    """Return ``text``, its end replaced by dots where it is longer than ``width``."""
+    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def overlay(base: str, over: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graded import params
+from graded.cli.complete import sets
 from graded.errors import DataError, MissingError, ParamError, one_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ WIDTH = 100
 
 
 def summary(
-    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="A benchmark; default: all test sets.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[SET]", help="A benchmark; default: all test sets.", autocompletion=sets),
+    ] = None,
     directions: Annotated[bool, typer.Option("--directions", help="Each cross-lingual direction too.")] = False,
 ) -> None:
     """Show base and fine-tuned encoder per language, tau, pairs, dollars and replies.

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from graded import params
+from graded.cli.complete import sweeps
 from graded.console import say
 from graded.errors import ParamError, ServiceError, one_of
 from graded.experiments import git, grid
@@ -32,7 +33,9 @@ SHIPPED = "sample/texts"
 
 
 def sweep(
-    name: Annotated[str, typer.Argument(help="A file in sweeps/ without .yaml, or the path of a YAML file.")],
+    name: Annotated[
+        str, typer.Argument(help="A file in sweeps/ without .yaml, or the path of a YAML file.", autocompletion=sweeps)
+    ],
     form: Annotated[
         str | None, typer.Option(help="Form of the sweep; default: sample on the shipped sample, else full.")
     ] = None,
