@@ -112,12 +112,17 @@ async def endpoint(model: Model, param: str) -> Endpoint:
     return Endpoint(url, {**headers, "Content-Type": "application/json"}, model.timeout, connections=model.in_flight)
 
 
+def key_name(model: Model) -> str:
+    """Return the name of the environment variable that holds the API key of ``model``."""
+    return model.key_env or _KEYS.get(model.family, "OPENAI_API_KEY")
+
+
 def client(model: Model, param: str, *, max_retries: int = 0, http_client: Any = None) -> Any:
     """Return the openai package's own client for ``model``; errors as :func:`endpoint`."""
     import openai
 
     options: dict[str, Any] = {"max_retries": max_retries, "http_client": http_client}
-    name = model.key_env or _KEYS.get(model.family, "OPENAI_API_KEY")
+    name = key_name(model)
     secret = os.environ.get(name)
     variable = _ADDRESSES.get(model.family, "")
     if model.base_url is None and os.environ.get(variable):

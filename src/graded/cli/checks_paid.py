@@ -1,0 +1,82 @@
+"""The checks of `graded doctor` that are about money: the ledger, the keys, the budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from graded import params
+from graded.cli.checks import Finding
+from graded.errors import GradedError, MissingError
+
+
+def ledger(root: Path) -> Iterator[Finding]:
+    """The ledger: the team's snapshot is here, nothing is damaged, no batch waits to be taken in."""
+    from graded.llm.ledger import Ledger
+
+    found = Ledger(root)
+    try:
+        found.store.check_snapshot()
+    except MissingError as error:
+        yield Finding("fail", "ledger", str(error).partition("; run")[0], "graded ledger pull")
+        return
+    state, damaged = found.state, found.store.damage()
+    if damaged:
+        yield Finding("fail", "ledger", f"{len(damaged)} damaged files", "graded ledger verify --repair")
+        return
+    batches = len(state.pending.folders())
+    if batches:
+        yield Finding("warn", "ledger", f"{batches} batches are under way", "graded batches")
+        return
+    spent = f"${state.paid:,.2f} paid by this clone, ${state.lost + state.reserved:,.2f} possibly paid or reserved"
+    yield Finding("ok", "ledger", f"{len(state.known):,} replies; {spent}")
+
+
+def keys(root: Path) -> Iterator[Finding]:
+    """Whether the variable of each model's key is set; its value is nobody's business."""
+    from graded.llm.client import key_name
+    from graded.llm.request import Model
+    from graded.stages import grade, query
+
+    path = root / "params.yaml"
+    chosen = params.section("grade", grade.Params, path).annotators
+    models: dict[str, Model] = {"query": params.section("query", query.Params, path)}
+    models |= {name: chosen[name] for name in params.shared("annotators", path) if name in chosen}
+    names: dict[str, list[str]] = {}
+    for place, model in models.items():
+        if model.family != "recorded":
+            names.setdefault(key_name(model), []).append(place)
+    if not names:
+        yield Finding("ok", "key", "none is needed: every model of params.yaml is recorded in the ledger")
+    for name, places in names.items():
+        who = ", ".join(places)
+        own = all(models[place].family == "vllm" for place in places)
+        if os.environ.get(name) or (name == "AZURE_OPENAI_API_KEY" and os.environ.get("AZURE_OPENAI_AD_TOKEN")):
+            yield Finding("ok", "key", f"{name} is set, for {who}")
+        elif own:
+            yield Finding("ok", "key", f"{name} is not set; the own server of {who} may do without")
+        else:
+            yield Finding("warn", "key", f"{name} is not set: nothing can be bought from {who}", f"export {name}=...")
+
+
+def budget(root: Path) -> Iterator[Finding]:
+    """GRADED_BUDGET_USD, and what is left of it."""
+    from graded.llm.ledger import spent
+    from graded.llm.procure import cap
+
+    try:
+        dollars = cap()
+    except GradedError as error:
+        yield Finding("fail", "budget", str(error), "unset GRADED_BUDGET_USD")
+        return
+    if not dollars:
+        yield Finding("ok", "budget", "GRADED_BUDGET_USD is not set: nothing will be bought")
+        return
+    used = spent(root)
+    left = dollars - used.paid - used.lost - used.reserved
+    if left <= 0:
+        text = f"GRADED_BUDGET_USD={dollars:g} is used up; it counts all that this clone ever spent"
+        yield Finding("warn", "budget", text, "graded estimate")
+    else:
+        yield Finding("ok", "budget", f"GRADED_BUDGET_USD={dollars:g}, ${left:,.2f} of it left")
