@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import product
 
 import numpy as np
@@ -52,6 +53,37 @@ def test_swapping_the_systems_swaps_the_signs(values: np.ndarray, seed: int) -> 
     assert 0 < one.p <= 1
     assert one.low <= one.high
     assert difference(values, values, seed=seed) == (0, 0, 0, 1, values.size)
+
+
+def test_an_independent_computation_says_the_same() -> None:
+    """Signs and draws one by one with other random numbers, for a difference near the border."""
+    rng = np.random.default_rng(11)
+    ours, theirs = rng.random(150).round(2), rng.random(150).round(2)
+    ours += 0.12
+    found = difference(ours, theirs, seed=5)
+    gaps = [float(one - other) for one, other in zip(ours, theirs, strict=True)]
+    total = abs(sum(gaps))
+    other = random.Random(99)
+    rounds = 4000
+    beyond = sum(abs(sum(gap if other.random() < 0.5 else -gap for gap in gaps)) >= total - 1e-9 for _ in range(rounds))
+    expected = (beyond + 1) / (rounds + 1)
+    assert 0.005 < expected < 0.2
+    assert found.p == pytest.approx(expected, abs=5 * (expected / rounds) ** 0.5)
+    means = sorted(sum(other.choices(gaps, k=150)) / 150 for _ in range(rounds))
+    assert found.low == pytest.approx(means[round(0.025 * rounds)], abs=0.004)
+    assert found.high == pytest.approx(means[round(0.975 * rounds)], abs=0.004)
+    assert found.mean == pytest.approx(sum(gaps) / 150)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.001, 0.999))
+def test_holm_rejects_what_the_procedure_rejects(p_values: list[float], alpha: float) -> None:
+    """Step down: the smallest against alpha / n, the next against alpha / (n - 1), until one is not below."""
+    left = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    rejected = set()
+    while left and p_values[left[0]] * len(left) <= alpha:
+        rejected.add(left.pop(0))
+    adjusted = holm(dict(enumerate(p_values)))
+    assert {place for place, p in adjusted.items() if p <= alpha} == rejected
 
 
 def test_unequal_query_sets_are_refused() -> None:

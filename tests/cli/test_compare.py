@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from graded.cli import app
 from graded.cli.compare import compare
 from graded.errors import DataError, MissingError, ParamError
-from graded.formats import table, trec
+from graded.formats import atomic, table, trec
 from graded.stages.evaluate import PER_QUERY
 
 #: One worker imports ranx for all of them.
@@ -65,6 +65,37 @@ def test_two_files_with_qrels_from_elsewhere(folder: Path, capsys: pytest.Captur
     one, two = "data/run/base/toy/ar-ar.trec", "data/run/tuned/toy/fi-fi.trec"
     compare(one, two, metric="MRR@10", qrels=Path("my.qrels"))
     assert lines(capsys)["-"].split()[2:5] == ["10", "0.7500", "0.5000"]
+
+
+def test_a_pool_is_named_in_the_metric(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for home in ("benchmark", "run/base", "run/tuned"):
+        shutil.copytree(f"data/{home}/toy", f"data/{home}/toy-pool")
+    atomic.write_json(Path("data/benchmark/toy-pool/benchmark.json"), {"name": "toy-pool", "pool": 100})
+    compare("data/run/base", "data/run/tuned", markdown=True)
+    said = capsys.readouterr().out
+    assert "| toy-pool nDCG@10-pool | fi | 30 |" in said
+    assert "\n\n-pool: judged passages and the base's first hits were searched" in said
+    compare("data/run/base", "data/run/tuned", metric="nDCG@10-pool")
+    assert set(lines(capsys)) == {"fi", "ar"}
+    with pytest.raises(MissingError, match="no run in data/run/base/toy is of a set over a pool"):
+        compare("data/run/base", "data/run/base/toy", metric="nDCG@10-pool")
+
+
+def test_a_system_with_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compare("data/run/base", "data/run/base")
+    said = capsys.readouterr().out
+    assert said.count("+0.0000 to +0.0000  1.0000    1.0000") == 2
+    assert "A and B have the same value for every query" in said
+
+
+def test_judgements_of_other_queries_are_no_zeros(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = "data/run/base/toy/fi-fi.trec", "data/run/tuned/toy/fi-fi.trec"
+    Path("my.qrels").write_text("z1 0 good 1\nz2 0 good 1\n")
+    with pytest.raises(DataError, match="has no line for any of 2 judged queries"):
+        compare(one, two, qrels=Path("my.qrels"))
+    Path("my.qrels").write_text("z1 0 good 1\nq1 0 good 1\n")
+    compare(one, two, qrels=Path("my.qrels"))
+    assert f"{one}: no line for 1 of 2 queries, which count 0" in capsys.readouterr().out
 
 
 def test_markdown(folder: Path) -> None:

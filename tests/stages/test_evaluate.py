@@ -97,6 +97,15 @@ def test_gain_and_pool_are_in_the_metric_s_name(folder: Path) -> None:
     assert list(fi["base"]).count("MRR@10-pool") == 1
 
 
+def test_an_approximate_index_is_in_the_metric_s_name(folder: Path) -> None:
+    for path in Path("data/run/tuned").rglob("*.trec"):
+        path.write_text(path.read_text().replace(" tuned\n", " graded-tuned-hnsw\n"))
+    evaluate.main()
+    fi = json.loads(Path("metrics/evaluate.json").read_text())["toy"]["fi"]
+    assert "nDCG@10" not in fi
+    assert fi["nDCG@10-hnsw"] > fi["base"]["nDCG@10-hnsw"]
+
+
 def test_rows_a_query(folder: Path) -> None:
     evaluate.main()
     rows = list(table.read_rows(Path("data/evaluate/per_query.parquet")))

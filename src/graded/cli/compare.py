@@ -19,7 +19,7 @@ COLUMNS = ("set", "direction", "queries", "A", "B", "B - A", "interval", "p", "p
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="Run file, folder of runs, Git revision, or 'workspace'.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The same kind; a gain of B over A is positive.")],
-    metric: Annotated[str, typer.Option(help="nDCG@k, nDCG_exp@k, MRR@k or recall@k.")] = "nDCG@10",
+    metric: Annotated[str, typer.Option(help="nDCG@k, nDCG_exp@k, MRR@k, recall@k; -pool: pools alone.")] = "nDCG@10",
     qrels: Annotated[Path | None, typer.Option(help="Judgements of two run files from elsewhere.")] = None,
     system: Annotated[str, typer.Option(help="Of two revisions: tuned, base or bm25.")] = "tuned",
     directions: Annotated[bool, typer.Option("--directions", help="Cross-lingual directions too.")] = False,
@@ -39,10 +39,18 @@ def compare(
     chosen = both if directions or not monolingual else monolingual
     tested = {task: difference(_array(mine), _array(other), seed=seed, resamples=resamples)
               for task, (mine, other) in chosen.items()}  # fmt: skip
-    rows = [row(task, chosen[task], tested[task], adjusted(tested)[task]) for task in sorted(chosen)]
+    rows = [row(task, metric, chosen[task], tested[task], adjusted(tested)[task]) for task in sorted(chosen)]
     show(f"{metric}: A = {a}, B = {b}", rows, markdown)
-    if note:
-        say(note)
+    pooled = any(task.metric.endswith(sides.POOL) for task in chosen)
+    notes = [
+        "-pool: judged passages and the base's first hits were searched, which flatters the base" if pooled else "",
+        "A and B have the same value for every query" if all(mine == other for mine, other in chosen.values()) else "",
+        note,
+    ]
+    if markdown and any(notes):
+        say("")
+    for line in filter(None, notes):
+        say(line)
 
 
 def load(name: str, metric: str, qrels: Path | None, system: str) -> sides.Side:
@@ -64,11 +72,16 @@ def adjusted(tested: dict[sides.Task, Difference]) -> dict[sides.Task, float]:
     return {task: p for family in families.values() for task, p in holm(family).items()}
 
 
-def row(task: sides.Task, values: tuple[list[float], list[float]], found: Difference, corrected: float) -> list[str]:
-    """Return one line of the table, in the order of COLUMNS; a star where the corrected p is below 0.05."""
+def row(
+    task: sides.Task, metric: str, values: tuple[list[float], list[float]], found: Difference, corrected: float
+) -> list[str]:
+    """Return one line of the table, in the order of COLUMNS; a star where the corrected p is below 0.05.
+
+    The set's name is followed by the metric's where it is not the one that stands above the table.
+    """
     ours, theirs = (sum(side) / len(side) for side in values)
     return [
-        task.set,
+        task.set if task.metric == metric else f"{task.set} {task.metric}",
         task.direction.label,
         f"{found.queries:,}",
         f"{theirs:.4f}",
@@ -95,7 +108,7 @@ def show(title: str, rows: list[list[str]], markdown: bool) -> None:
     shown = Table(title=title, caption="* p (Holm) < 0.05", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.title_justify = shown.caption_justify = "left"
     for place, name in enumerate(COLUMNS):
-        shown.add_column(name, justify="left" if place < 2 else "right", no_wrap=place > 0)
+        shown.add_column(name, justify="left" if place < 2 else "right", no_wrap=place > 0, overflow="fold")
     for cells in rows:
         shown.add_row(*cells)
     Console(width=100, file=sys.stdout, highlight=False).print(shown)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from graded.console import say
 from graded.errors import DataError, MissingError, ParamError
 from graded.formats import table, trec
 from graded.records import Direction
@@ -16,14 +18,19 @@ BENCHMARK, PER_QUERY = Path("data/benchmark"), "data/evaluate/per_query.parquet"
 WORKSPACE = "workspace"
 
 
+#: Behind a metric's name where a pool was searched, not the collection.
+POOL = "-pool"
+
+
 class Task(NamedTuple):
-    """One direction of one benchmark."""
+    """One direction of one benchmark, and the metric's name there: ``nDCG@10-pool`` where a pool was searched."""
 
     set: str
     direction: Direction
+    metric: str
 
 
-#: task -> query_id -> value of one metric
+#: task -> query_id -> value of the metric
 Side = dict[Task, dict[str, float]]
 
 
@@ -31,12 +38,13 @@ def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
     """Return the values of one run file, or of every ``<set>/<ql>-<dl>.trec`` in a folder of runs.
 
     Without ``qrels`` (a TREC qrels file, or a Parquet file as in data/benchmark) a run's judgements are those of
-    data/benchmark/<set>/<ql>-<dl>, by the name of its file and folder.
+    data/benchmark/<set>/<ql>-<dl>, by the name of its file and folder. A metric's name may end in ``-pool``: then
+    the sets over a pool alone.
 
     Raises:
-        MissingError: no such file, or no judgements for it.
+        MissingError: no such file, or no judgements for it, or no set over a pool.
         ParamError: one qrels file for several runs.
-        DataError: a file breaks its format.
+        DataError: a file breaks its format, or a run has no query that is judged.
     """
     from graded.retrieval import measures
 
@@ -49,15 +57,32 @@ def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
     else:
         paths = [source]
     side: Side = {}
+    measure = metric.removesuffix(POOL)
     for path in paths:
-        task = Task(path.absolute().parent.name, Direction.parse(path.stem))
+        name = path.absolute().parent.name
+        task = Task(name, Direction.parse(path.stem), measure + (POOL if _pooled(name) else ""))
         if qrels is not None:
-            task = Task(qrels.name, Direction("-", "-"))
-        judged = read_qrels(qrels or BENCHMARK / task.set / task.direction.name / "qrels.parquet")
+            task = Task(qrels.name, Direction("-", "-"), metric)
+        elif metric.endswith(POOL) and task.metric != metric:
+            continue
+        judged = read_qrels(qrels or BENCHMARK / name / path.stem / "qrels.parquet")
         ranked = measures.by_query(((hit[0], hit[1], hit.score) for hit in trec.read_run(path)), str(path))
-        values = measures.score(judged, ranked, [metric])[metric]
+        absent = len(judged.keys() - ranked.keys())
+        if absent == len(judged):
+            raise DataError(f"compare: {path} has no line for any of {absent:,} judged queries: another set's run")
+        if absent:
+            say(f"{path}: no line for {absent:,} of {len(judged):,} queries, which count 0")
+        values = measures.score(judged, ranked, [measure])[measure]
         side[task] = dict(zip(judged, values.tolist(), strict=True))
+    if not side:
+        raise MissingError(f"no run in {source} is of a set over a pool, which {metric} asks for; legal: {measure}")
     return side
+
+
+def _pooled(name: str) -> bool:
+    """Return whether a set's corpus is a pool."""
+    path = BENCHMARK / name / "benchmark.json"
+    return path.is_file() and bool(json.loads(path.read_text(encoding="utf-8")).get("pool"))
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -80,6 +105,8 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 def of_revision(revision: str, metric: str, system: str) -> Side:
     """Return the values that evaluate wrote at a Git revision (branch, tag, commit, DVC experiment) or here.
 
+    Sets over a pool are among them, by the name that the metric has there.
+
     Raises:
         MissingError: the revision has no such file, or its data are neither in the cache nor on the remote.
         ParamError: no such revision, system or metric.
@@ -88,8 +115,8 @@ def of_revision(revision: str, metric: str, system: str) -> Side:
     have: set[tuple[str, str]] = set()
     for name, query_lang, doc_lang, one, query_id, measured, value in _rows(revision):
         have.add((one, measured))
-        if one == system and measured == metric:
-            side.setdefault(Task(name, Direction(query_lang, doc_lang)), {})[query_id] = value
+        if one == system and measured in (metric, metric + POOL):
+            side.setdefault(Task(name, Direction(query_lang, doc_lang), measured), {})[query_id] = value
     if not side:
         shown = ", ".join(sorted({f"{one} {measured}" for one, measured in have})) or "nothing"
         raise ParamError(f"{revision}: received {system} {metric}; {PER_QUERY} there has: {shown}")

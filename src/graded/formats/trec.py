@@ -51,6 +51,13 @@ def read_run(path: Path) -> Iterator[Hit]:
             raise DataError(f"{path}:{number}: rank {fields[3]!r} or score {fields[4]!r} is no number") from None
 
 
+def run_tag(path: Path) -> str:
+    """Return the tag of a run's first line, empty where there is none; errors as in :func:`read_run`."""
+    for _, fields in _lines(path, 6, "query_id Q0 doc_id rank score tag"):
+        return fields[5]
+    return ""
+
+
 def read_qrels(path: Path) -> Iterator[Qrel]:
     """Yield a TREC qrels file's lines; errors as in :func:`read_run`."""
     for number, fields in _lines(path, 4, "query_id 0 doc_id relevance"):

@@ -11,7 +11,8 @@ metrics/evaluate.json:
 and, where a set has several, their plain means under ``mean`` (same language) and ``mean-cross`` (the others). Of all
 that, metrics/ndcg.json keeps the first metric of the languages and the means, {"<set>": {"nDCG@10": {"fi": tuned}}}:
 the columns of ``dvc exp show`` and the lines of ``dvc metrics diff``.
-A set over a pool reports ``nDCG@10-pool``; one with exponential gain ``nDCG_exp@10``. p is of the paired
+A set over a pool reports ``nDCG@10-pool``; one with exponential gain ``nDCG_exp@10``; one that an approximate index
+searched ``nDCG@10-hnsw``. p is of the paired
 randomisation test; p_holm is corrected over the directions that such a mean is taken over.
 """
 
@@ -38,6 +39,8 @@ BENCHMARK = Path("data/benchmark")
 OUT, METRICS, HEADLINE = Path("data/evaluate"), Path("metrics/evaluate.json"), Path("metrics/ndcg.json")
 RUNS = {"tuned": Path("data/run/tuned"), "base": Path("data/run/base"), "bm25": Path("data/bm25")}
 REQUIRED = ("tuned", "base")
+#: Indexes that miss some passages; the stage retrieve names them in a run's tag.
+APPROXIMATE = ("hnsw", "ivf")
 
 PER_QUERY = pa.schema(
     [(name, pa.string()) for name in ("set", "query_lang", "doc_lang", "system", "query_id", "metric")]
@@ -68,7 +71,8 @@ def main() -> None:
     record: dict[str, Any] = {}
     headline: dict[str, Any] = {}
     for name, benchmark in benchmarks(BENCHMARK):
-        metrics, compare = (named(wanted, benchmark) for wanted in (chosen.metrics, chosen.compare))
+        index = approximate(name, directions(name, benchmark))
+        metrics, compare = (named(wanted, benchmark, index) for wanted in (chosen.metrics, chosen.compare))
         found: dict[Direction, Scores] = {}
         if not directions(name, benchmark):
             say(f"evaluate {name}: the tuned encoder did not search it (retrieve.sets, retrieve.directions); left out")
@@ -100,13 +104,20 @@ def main() -> None:
     atomic.write_json(HEADLINE, headline)
 
 
-def named(metrics: Sequence[str], benchmark: Mapping[str, Any]) -> dict[str, str]:
-    """Return name in the results -> measure, as a benchmark's gain and pool ask for."""
+def approximate(name: str, todo: Sequence[Direction]) -> str:
+    """Return ``-hnsw`` or ``-ivf`` where an encoder's runs were searched so, by their tags; empty where exactly."""
+    paths = [RUNS[system] / name / f"{direction.name}.trec" for system in REQUIRED for direction in todo]
+    tags = [trec.run_tag(path) for path in paths]
+    return next((f"-{index}" for index in APPROXIMATE for tag in tags if tag.endswith(f"-{index}")), "")
+
+
+def named(metrics: Sequence[str], benchmark: Mapping[str, Any], index: str = "") -> dict[str, str]:
+    """Return name in the results -> measure, as a benchmark's gain and pool and an approximate index ask for."""
     gain = benchmark.get("gain", "linear")
     exponential = [metric.replace("nDCG@", "nDCG_exp@") for metric in metrics]
     wanted = {"linear": list(metrics), "exponential": exponential, "both": [*metrics, *exponential]}[gain]
     pooled = "-pool" if benchmark.get("pool") else ""
-    return {metric + pooled: metric for metric in wanted}
+    return {metric + pooled + index: metric for metric in wanted}
 
 
 def benchmarks(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
