@@ -20,7 +20,7 @@ from tests.closure import ROOT
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 TAIL = ["pair", "train", "retrieve@tuned", "evaluate", "report"]
-SMALL = {"languages": ["fi", "en"], "pair": {"size": 120}, "train": {"budget": "steps", "steps": 3, "batch_size": 16}}
+SMALL = {"languages": ["es", "en"], "pair": {"size": 120}, "train": {"budget": "steps", "steps": 3, "batch_size": 16}}
 
 
 def ran(output: str) -> list[str]:
@@ -44,12 +44,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_metrics_are_there_for_every_language_and_direction(project: Path) -> None:
     record = json.loads((project / "metrics/evaluate.json").read_text(encoding="utf-8"))["sample"]
-    assert set(record) == {"fi", "en", "fi-en", "en-fi", "mean", "mean-cross"}
+    assert set(record) == {"es", "en", "es-en", "en-es", "mean", "mean-cross"}
     for one in record.values():
         assert 0 <= one["nDCG@10"] <= 1
         assert 0 <= one["base"]["nDCG@10"] <= 1
     agree = json.loads((project / "metrics/agree.json").read_text(encoding="utf-8"))
-    assert {"fi", "en"} <= set(agree)
+    assert {"es", "en"} <= set(agree)
 
 
 def test_the_summary_fits_a_terminal_and_says_what_it_cost(project: Path) -> None:
@@ -72,7 +72,7 @@ def test_tau_runs_the_tail_alone_and_metrics_diff_shows_each_language(project: P
     assert ran(done.stdout) == TAIL
     assert any((project / "data/ledger").iterdir()), "an experiment must not take the ledger's snapshot away"
     diff = json.loads(clones.run(project, "dvc", "metrics", "diff", "--json").stdout)
-    assert "sample.nDCG@10.fi" in diff["metrics/ndcg.json"], diff
+    assert "sample.nDCG@10.es" in diff["metrics/ndcg.json"], diff
     shown = clones.run(project, "dvc", "params", "diff", "--json").stdout
     assert json.loads(shown) == {"params.yaml": {"tau": {"old": 2, "new": 3, "diff": 1}}}
     clones.git(project, "checkout", "--quiet", "--", "params.yaml", "dvc.lock", "metrics")
@@ -81,14 +81,14 @@ def test_tau_runs_the_tail_alone_and_metrics_diff_shows_each_language(project: P
 
 @pytest.mark.slow
 def test_tau_per_language_and_fewer_languages(project: Path) -> None:
-    done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "mixed", "-S", "tau={default: 3, fi: 2}")
+    done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "mixed", "-S", "tau={default: 3, es: 2}")
     assert done.returncode == 0, done.stderr[-3000:]
     assert ran(done.stdout) == TAIL
     done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "one", "-S", "languages=[en]")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     shown = clones.git(project, "show", "one:metrics/evaluate.json")
     assert set(json.loads(shown)["sample"]) >= {"en"}
-    assert "fi" not in json.loads(shown)["sample"]
+    assert "es" not in json.loads(shown)["sample"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,10 +56,9 @@ def test_a_sweep_from_start_to_table(repo: Path) -> None:
     assert "done 1/1: mini-tau3" in said
     assert re.search(r"mini-tau1 +mean of 2 +0\.\d{4} +0\.\d{4} +[+-]0\.\d{4} +48", said)
     assert max(map(len, said.splitlines())) <= 100
-    started = time.monotonic()
     said = graded(repo, "sweep", "mini")
     assert "2 there already, 0 in the queue, 0 to queue" in said
-    assert time.monotonic() - started < 10
+    assert "done " not in said
     assert toy.run(repo, "git", "status", "--porcelain", "--untracked-files=no") == ""
 
 
