@@ -20,6 +20,7 @@ from graded.console import Progress, run, say
 from graded.errors import DataError
 from graded.formats import table
 from graded.formats.atomic import atomic_folder
+from graded.retrieval import gpu
 from graded.retrieval.distributed import place
 from graded.retrieval.search import Hits
 from graded.retrieval.search_corpus import Job, Searcher
@@ -41,6 +42,7 @@ class Params(params.Section):
 
 def main() -> None:
     """Run the stage."""
+    gpu.claim()
     values, languages, here = params.section("candidate", Params), params.languages(), place()
     searcher = Searcher.load(ENCODER, values.k, dtype=values.dtype, unit=values.unit, place=here)
     total = sum(table.count_rows(SAMPLE / f"{lang}.parquet") for lang in languages)

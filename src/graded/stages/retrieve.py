@@ -25,6 +25,7 @@ from graded.console import Progress, run, say
 from graded.errors import DataError, MissingError, ParamError, one_of
 from graded.formats import atomic, table, trec
 from graded.records import Direction, Query
+from graded.retrieval import gpu
 from graded.retrieval.distributed import place
 from graded.retrieval.rerank import rerank
 from graded.retrieval.search import Hits
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the runs, such as data/run/base")
     parser.add_argument("--target", default="all", help="language that it was trained for; all: no single one")
     given = parser.parse_args()
+    gpu.claim()
     values, here = params.section("retrieve", Params), place()
     known = tasks(BENCHMARK)
     todo = chosen(known, values.sets, given.target if values.directions == "target" else "all")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from graded import params
 from graded.console import run, say
+from graded.retrieval import gpu
 from graded.retrieval.training.memory import give_back, one_arena
 from graded.retrieval.training.settings import Settings
 
@@ -31,6 +32,7 @@ def main() -> None:
     # Waiting threads sleep: spinning ones cost most of a machine that runs anything else. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     one_arena()
+    gpu.claim()
 
     from graded.retrieval import description, export
     from graded.retrieval.tokens import Tokenizer
