@@ -93,19 +93,21 @@ def side_ours(url: str, pairs: int, folder: Path) -> float:
 
 
 def side_bare(url: str, pairs: int, folder: Path) -> float:
-    """The same engine with a desk that claims, reserves and writes nothing: what is left is the ledger's cost."""
+    """The same engine without a ledger: a desk that reserves and writes nothing, and reads each reply itself."""
     from graded.llm import desk
     from graded.llm.buy import buy
+    from graded.llm.feed import Feed
     from graded.llm.job import Ask, Job, Want
     from graded.llm.ledger import Ledger
     from graded.llm.request import Model
+    from graded.stages.grade import read
 
     class Nothing(desk.Desk):
-        def block(self, feed: desk.Feed, count: int) -> desk.Block:
+        def block(self, feed: Feed, count: int) -> desk.Block:
             return desk.Block(feed.take(count))
 
         def settle(self, ended: Any) -> None:
-            return None
+            assert all(read(answer.reply)[0] == 0 for _, answer, _ in ended)
 
     import graded.llm.buy
 

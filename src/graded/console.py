@@ -89,6 +89,11 @@ class Progress:
                 self.stream.write(self._line() + "\n")
                 self.stream.flush()
 
+    def tell(self, text: str) -> None:
+        """Print a line of its own; a bar is drawn again below it."""
+        self.stream.write(("\r\x1b[K" if self.live else "") + redact(text) + "\n")
+        self.stream.flush()
+
     def _line(self) -> str:
         spent = max(time.monotonic() - self.start, 1e-9)
         rate = self.done / spent

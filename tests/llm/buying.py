@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ MODEL = "gpt-4o-2024-11-20"
 
 def judge(server: StandIn, **more: Any) -> dict[str, Any]:
     """Return the params of an annotator at the stand-in server."""
-    return {"model": MODEL, "base_url": server.base_url, "max_tokens": 8, "timeout": 3.0, **more}
+    return {"model": MODEL, "base_url": server.base_url, "max_tokens": 8, "timeout": 60.0, **more}
 
 
 def make(folder: Path, server: StandIn, *, pairs: int, reask: Any = None, **more: Any) -> None:
@@ -57,6 +59,14 @@ def start(folder: Path, budget: float = 1000.0, stage: str = "grade") -> subproc
         [sys.executable, "-m", f"graded.stages.{stage}"], cwd=folder, env=environment(folder, budget), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+
+
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Return once ``true()`` is; a test that waits longer has failed."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
 
 
 def result(folder: Path, lang: str = "fi") -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,16 +18,6 @@ from tests.llm import buying
 from tests.llm import workspace as work
 from tests.standin import Faults, StandIn
 from tests.workspace import write_params
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("DVC_ROOT", "GRADED_PRICES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GRADED_BUDGET_USD", "1000")
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    return tmp_path
 
 
 def test_queries_and_grades_are_bought_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,16 +54,16 @@ def test_failures_change_no_grade_and_are_paid_at_worst_as_possibly_paid(folder:
     shutil.rmtree(folder / ".ledger")
     transient = {"rate": 0.05, "overloaded": 0.03, "error": 0.05, "timeout": 0.01, "torn": 0.03, "json": 0.03}
     with StandIn(faults=Faults(transient), retry_after=0.01) as server:
-        buying.asks(folder, server, timeout=0.5)
+        buying.asks(folder, server, timeout=2.0)
         grade.main()
         assert buying.result(folder) == calm
         kinds = server.counts.kinds
         assert min(kinds[name] for name in transient) > 0
         assert spent(folder).reserved == 0
         known = Counter(line["why"] for line in lost(folder))
-        assert known == {
-            "time-out": kinds["timeout"], "torn connection": kinds["torn"], "malformed reply": kinds["json"]
-        }  # fmt: skip
+        assert set(known) == {"time-out", "torn connection", "malformed reply"}
+        assert known.total() >= kinds["timeout"] + kinds["torn"] + kinds["json"], "a busy machine may add time-outs"
+        assert known.total() >= sum(count - 1 for count in server.counts.billed.values())
         assert spent(folder).paid + spent(folder).lost >= buying.dollars(server)
 
 
@@ -123,29 +112,33 @@ def test_the_cap_holds_over_restarts(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_two_processes_share_one_ledger(folder: Path) -> None:
-    with StandIn(latency=0.05) as server:
+    with StandIn() as server:
         buying.make(folder, server, pairs=1000, in_flight=64)
+        server.pause_after = 0
         both = [buying.start(folder) for _ in range(2)]
+        buying.until(lambda: server.in_flight > 64)  # more than one alone has
+        server.resume()
         said = [process.communicate(timeout=60) for process in both]
         assert [process.returncode for process in both] == [0, 0], said
         assert server.counts.requests.total() == len(server.counts.billed) == 1000
-    writers = [path for path in (folder / ".ledger/live").iterdir() if path.stat().st_size > 20_000]
-    assert len(writers) == 2
+    kinds = [[decode(line)["kind"] for line in path.open("rb")] for path in (folder / ".ledger/live").iterdir()]
+    assert sorted("reply" in one for one in kinds) == [True, True]
 
 
 def test_killed_again_and_again_it_loses_nothing_that_was_kept(folder: Path) -> None:
-    with StandIn(latency=0.05, faults=Faults({"rate": 0.02, "error": 0.02})) as server:
+    with StandIn(faults=Faults({"rate": 0.02, "error": 0.02})) as server:
         buying.make(folder, server, pairs=400, in_flight=32)
         kept = 0
         for _ in range(2):
+            server.pause_after = server.counts.requests.total() + 120
             process = buying.start(folder)
-            while server.counts.billed.total() < kept + 120:
-                time.sleep(0.01)
+            buying.until(lambda: server.counts.requests.total() > (server.pause_after or 0))
             process.kill()
             process.communicate()
             state = Ledger(folder).state
             assert len(state.known) >= kept
             kept = len(state.known)
+            server.resume()
         process = buying.start(folder)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
@@ -156,17 +149,20 @@ def test_killed_again_and_again_it_loses_nothing_that_was_kept(folder: Path) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_takes_in_what_is_in_flight(folder: Path, number: signal.Signals) -> None:
-    with StandIn(latency=0.3) as server:
+    with StandIn() as server:
         buying.make(folder, server, pairs=1000, in_flight=50)
+        server.pause_after = 100
         process = buying.start(folder)
-        while server.counts.billed.total() < 100:
-            time.sleep(0.01)
+        buying.until(lambda: server.counts.requests.total() == 150)
         process.send_signal(number)
-        _, said = process.communicate(timeout=20)
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        assert first == f"{number.name}: waiting for the 50 replies in flight; once more ends at once\n"
+        server.resume()
+        _, said = process.communicate(timeout=60)
         assert process.returncode == 4
-        assert (
-            said.strip().splitlines()[-1].startswith(f"graded: stopped by {number.name}; every reply that came is kept")
-        )
+        assert said.startswith(f"graded: stopped by {number.name}; every reply that came is kept")
+        assert said.count("\n") == 1
         assert len(Ledger(folder).state.known) == server.counts.billed.total() == server.counts.requests.total()
         assert spent(folder).reserved == spent(folder).lost == 0
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -33,6 +34,8 @@ class Response:
     torn: bool = False
     hang: bool = False
     sent: Callable[[bool], None] | None = None
+    #: Where given, the answer is put here to be called, and is not sent before.
+    held: list[Callable[[], None]] | None = None
 
     @classmethod
     def of(cls, value: Any, status: int = 200, **fields: Any) -> Response:
@@ -81,6 +84,8 @@ class Connection(asyncio.Protocol):
         self.pending = response
         if response.hang:
             self.loop.call_later(self.hang, self.transport.abort)
+        elif response.held is not None:
+            response.held.append(partial(self._answer, response))
         elif response.delay > 0:
             self.loop.call_later(response.delay, self._answer, response)
         else:

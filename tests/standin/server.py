@@ -53,6 +53,9 @@ class StandIn:
         #: Faults for the next requests of a route, such as {"POST batches": deque(["torn"])}.
         self.once: dict[str, deque[str]] = {}
         self.in_flight = 0
+        #: Chat requests that are answered, then those that follow are held until :meth:`resume`; None holds none.
+        self.pause_after: int | None = None
+        self._held: list[Callable[[], None]] = []
         self._tokens, self._filled = rate or 0.0, time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -93,6 +96,18 @@ class StandIn:
         for connection in list(open_connections):
             if hasattr(connection, "transport"):
                 connection.transport.abort()
+
+    def resume(self) -> None:
+        """Answer what was held, and hold nothing more; called from any thread."""
+
+        def go() -> None:
+            self.pause_after = None
+            held, self._held = self._held, []
+            for send in held:
+                send()
+
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(go)
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
@@ -137,6 +152,8 @@ class StandIn:
         counts.most_in_flight = max(counts.most_in_flight, self.in_flight)
         response = self._respond(key, body, fault)
         response.delay = self.latency
+        if self.pause_after is not None and counts.requests.total() > self.pause_after:
+            response.held = self._held
         billed = response.status == 200
         if billed:
             counts.billed[key] += 1

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,22 +21,28 @@ from graded.llm.ledger import Ledger
 
 
 class Batches:
-    """The batches of one run of one stage; ``wants`` are all that the stage misses. Use it as a context manager."""
+    """The batches of one run of one stage; ``wants`` are all that the stage misses.
+
+    Use it as a context manager: inside, Ctrl-C and SIGTERM raise a ResumeError, as every step stands being cut off.
+    """
 
     def __init__(self, ledger: Ledger, wants: Sequence[Want], options: Batch) -> None:
         self.ledger, self.options = ledger, options
         self.driver = Driver(ledger)
         self.keys = KeySet()
+        self._open = ExitStack()
         for want in wants:
             self.keys.extend(want.keys[want.buy])
 
     def __enter__(self) -> Self:
+        self._open.enter_context(_resumable())
+        self._open.enter_context(self.driver)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.driver.__exit__(kind, error, trace)
+        self._open.close()
 
     def submit(self, wants: Iterable[Want], cap: float) -> bool:
         """Plan and submit batches of what ``wants`` are to buy; False where there was nothing to plan.
@@ -91,7 +97,7 @@ class Batches:
         """Return once a batch has ended and is taken in.
 
         Raises:
-            ResumeError: ``wait`` is false, a batch was cancelled by hand, or a signal says to stop.
+            ResumeError: ``wait`` is false, or a batch was cancelled by hand.
         """
         folders = self.mine()
         intents = [intent for folder in folders if (intent := folder.read()) is not None]
@@ -102,7 +108,7 @@ class Batches:
                 f"${sum(intent.usd for intent in intents):,.2f}); run the same command again to take the replies in"
             )
         every = max(10.0, self.options.poll)
-        with Progress(f"{len(intents)} batches", total, "replies", every=every) as progress, _resumable():
+        with Progress(f"{len(intents)} batches", total, "replies", every=every) as progress:
             while len(self.mine()) == len(folders) and folders:
                 time.sleep(self.options.poll)
                 seen = [self.driver.advance(folder) for folder in folders]
@@ -112,7 +118,7 @@ class Batches:
 
 @contextmanager
 def _resumable() -> Iterator[None]:
-    """While open, Ctrl-C and SIGTERM raise a ResumeError; every step of a batch stands being cut off."""
+    """While open, Ctrl-C and SIGTERM raise a ResumeError."""
 
     def stop(number: int, _: object) -> None:
         name = signal.Signals(number).name

@@ -17,7 +17,8 @@ from graded.console import Progress
 from graded.errors import GradedError, ResumeError, ServiceError
 from graded.llm import prices
 from graded.llm.client import Answer, endpoint
-from graded.llm.desk import Desk, Feed, Item
+from graded.llm.desk import Desk
+from graded.llm.feed import Feed, Item
 from graded.llm.job import Want
 from graded.llm.lane import Bell, Lane
 from graded.llm.ledger import Ledger
@@ -143,6 +144,7 @@ def buy(ledger: Ledger, wants: Sequence[Want], cap: float) -> None:
 async def _buy(ledger: Ledger, feeds: list[Feed], cap: float) -> None:
     ends = [await endpoint(feed.want.job.model, feed.want.job.param) for feed in feeds]
     desk = Desk(ledger, cap)
+    desk.spread(feeds)
     total = sum(feed.total for feed in feeds)
     buyer = Buyer(desk, total, feeds[0].want.job.stage)
     try:
@@ -191,4 +193,7 @@ class _signals:  # noqa: N801
         if self.buyer.stopping:
             raise KeyboardInterrupt
         name = signal.Signals(number).name
+        flying = sum(len(lane.tasks) for lane in self.buyer.lanes)
+        if flying:
+            self.buyer.progress.tell(f"{name}: waiting for the {flying:,} replies in flight; once more ends at once")
         self.buyer.stop(ResumeError(f"stopped by {name}; every reply that came is kept, and the same command goes on"))

@@ -1,48 +1,31 @@
-"""Who is buying what, among the processes of one clone: a byte-range lock a request, gone with its process.
+"""Who is buying what, among the processes of one clone: open reservations, as long as their process lives.
 
-The lock file stays empty. A request's byte is the first 62 bits of its key, so nothing is created, listed or cleaned
-up, and the kernel drops a dead process's locks.
+A reservation is durable before its request leaves, and its writer's file is locked until that process ends, however it
+ends. So nothing else is written, listed or cleaned up, and a dead process's claims lapse with its lock.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
-
-from graded.llm.store import Store
-
-#: Locks of an open file rather than of a process (Linux), so that two ledgers in one process exclude each other too.
-_OPEN_FILE = getattr(fcntl, "F_OFD_SETLK", None)
+from graded.llm.state import State
 
 
 class Claims:
-    """The claims of this process."""
+    """The claims that ``state`` knows of; call :meth:`look` whenever it was refreshed."""
 
-    def __init__(self, store: Store) -> None:
-        store.folder.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(store.folder / "claims", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._lives: dict[str, bool] = {}
 
-    def take(self, key: bytes) -> bool:
-        """Claim ``key``; False where another process has it in flight."""
-        try:
-            self._lock(key, fcntl.F_WRLCK)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True
+    def look(self) -> None:
+        """Forget which processes were alive."""
+        self._lives.clear()
 
-    def drop(self, key: bytes) -> None:
-        """Give ``key`` up, after its reply is durable or it is clear that none will come."""
-        self._lock(key, fcntl.F_UNLCK)
+    def hold(self, short: bytes) -> bool:
+        """Has a living process (or this one itself) this request in flight? ``short``: 16 bytes of its key."""
+        name = short.hex()
+        return any(name in held and self._alive(writer) for writer, held in self.state.held.items())
 
-    def close(self) -> None:
-        """Give all up."""
-        os.close(self._file)
-
-    def _lock(self, key: bytes, kind: int) -> None:
-        at = int.from_bytes(key[:8], "big") >> 2
-        if _OPEN_FILE is not None:
-            fcntl.fcntl(self._file, _OPEN_FILE, struct.pack("hhqqi", kind, os.SEEK_SET, at, 1, 0))
-            return
-        command = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
-        fcntl.lockf(self._file, command, 1, at, os.SEEK_SET)
+    def _alive(self, writer: str) -> bool:
+        if writer not in self._lives:
+            self._lives[writer] = self.state.store.lives(writer)
+        return self._lives[writer]

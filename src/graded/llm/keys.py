@@ -42,13 +42,15 @@ class KeySet:
     def has(self, key: bytes) -> bool:
         """Is this key here?"""
         short = key[:WIDTH]
-        return short in self._late or bool(self.mask(np.frombuffer(short, dtype=KEY), merge=False)[0])
+        if short in self._late or not self._base.size:
+            return short in self._late
+        return bool(self.mask(np.frombuffer(short, dtype=KEY), merge=False)[0])
 
     def mask(self, keys: Keys, *, merge: bool = True) -> NDArray[np.bool_]:
         """Return for each of ``keys`` whether it is here."""
         if merge:
             self._merge()
-        if not len(self._base):
+        if not self._base.size:
             return np.zeros(len(keys), dtype=bool)
         at = np.searchsorted(self._base, keys)
         at[at == len(self._base)] = 0

@@ -12,7 +12,8 @@ import aiohttp
 
 from graded.errors import GradedError, ServiceError
 from graded.llm.client import Answer, Endpoint, ask
-from graded.llm.desk import Block, Feed, Item
+from graded.llm.desk import Block
+from graded.llm.feed import Feed, Item
 from graded.llm.pace import Pace, back_off, retry_after
 
 if TYPE_CHECKING:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, NamedTuple
 from zlib import crc32
 
 _HEAD = b'{"sum":"'
 _START = len(_HEAD) + 8 + 2
 _KEY = b'"key":"'
 _KIND = b'","kind":"reply",'
+_ENTRY = re.compile(rb'"key":"([0-9a-f]{32})[0-9a-f]{32}","kind":"(\w+)",(?:"at":\d+,)?"usd":([0-9][-+.0-9e]*)[,}]')
 
 
 def encode(fields: dict[str, Any]) -> bytes:
@@ -35,6 +37,27 @@ def decode(line: bytes) -> dict[str, Any]:
     """Return the fields of a whole line, the checksum among them."""
     fields: dict[str, Any] = json.loads(line)
     return fields
+
+
+class Entry(NamedTuple):
+    """What counts of a record while it is fresh: its kind, the first 16 bytes of its key as hex, its dollars."""
+
+    kind: str
+    name: str
+    usd: float
+
+
+def entry(line: bytes) -> Entry:
+    """Return what counts of a whole ``line``, in most cases without parsing the rest of it."""
+    found = _ENTRY.match(line, _START)
+    if found is None:
+        return entry_of(decode(line))
+    return Entry(found[2].decode(), found[1].decode(), float(found[3]))
+
+
+def entry_of(fields: dict[str, Any]) -> Entry:
+    """Return what counts of a record."""
+    return Entry(fields["kind"], fields["key"][:32], fields.get("usd", 0.0))
 
 
 def reply_key(line: bytes) -> bytes | None:

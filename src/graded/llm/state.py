@@ -7,7 +7,7 @@ from typing import Any
 
 from graded.llm.batch_intent import Pending
 from graded.llm.keys import Keys, KeySet, pack
-from graded.llm.lines import decode, reply_key
+from graded.llm.lines import Entry, entry, entry_of, reply_key
 from graded.llm.store import Money, Store
 
 __all__ = ["KeySet", "Keys", "State", "pack"]
@@ -23,6 +23,7 @@ class State:
         self.store = store
         self.known = KeySet()
         self.money: dict[str, Money] = {}
+        #: Open reservations: by writer, dollars by the first 16 bytes of the key as hex.
         self.held: dict[str, dict[str, float]] = {}
         self.sealed: set[str] = set()
         self._read: dict[str, int] = {}
@@ -39,7 +40,7 @@ class State:
         for writer, path in self.store.writers().items():
             if writer not in self.sealed and writer not in self._own:
                 lines, self._read[writer] = self.store.read_live(path, self._read.get(writer, 0))
-                self.note(writer, map(decode, lines))
+                self.note(writer, map(entry, lines))
         for name, path in self.store.segments().items():
             if name not in self._segments:
                 self._segments.add(name)
@@ -48,28 +49,27 @@ class State:
     def own(self, writer: str, records: Iterable[dict[str, Any]]) -> None:
         """Count what this process itself has just written as ``writer``, whose file need then not be read."""
         self._own.add(writer)
-        self.note(writer, records)
+        self.note(writer, map(entry_of, records))
 
     def moved(self, old: str, new: str) -> None:
         """Count the open reservations of this process's ``old`` file, now sealed, with its ``new`` one."""
         self._own.add(new)
         self.held[new] = self.held.pop(old, {})
 
-    def note(self, writer: str, records: Iterable[dict[str, Any]]) -> None:
-        """Count new ``records`` of the live file of ``writer``."""
+    def note(self, writer: str, entries: Iterable[Entry]) -> None:
+        """Count new ``entries`` of the live file of ``writer``."""
         paid, lost = self.money.get(writer, Money(0.0, 0.0))
         held = self.held.setdefault(writer, {})
-        for fields in records:
-            kind = fields["kind"]
+        for kind, name, usd in entries:
             if kind == "hold":
-                held[fields["key"]] = fields["usd"]
+                held[name] = usd
             elif kind in ("reply", "lost", "free"):
-                held.pop(fields["key"], None)
+                held.pop(name, None)
             if kind == "reply":
-                paid += fields["usd"]
-                self.known.add(bytes.fromhex(fields["key"]))
+                paid += usd
+                self.known.add(bytes.fromhex(name))
             elif kind == "lost":
-                lost += fields["usd"]
+                lost += usd
         self.money[writer] = Money(paid, lost)
 
     def _take_segment(self, name: str, segment: Any) -> None:

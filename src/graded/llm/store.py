@@ -132,15 +132,18 @@ class Store:
 
     def dead(self) -> list[Path]:
         """Return the live files whose writer has ended; call under :meth:`lock`."""
-        ended = []
-        for path in self.writers().values():
-            with path.open("rb") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    ended.append(path)
-                except BlockingIOError:
-                    continue
-        return ended
+        return [path for writer, path in self.writers().items() if not self.lives(writer)]
+
+    def lives(self, writer: str) -> bool:
+        """Is the process of ``writer`` still there? It holds its live file locked until it ends."""
+        try:
+            with (self.live / f"{writer}.jsonl").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     def seal(self, files: list[Path], *, carried: bool = False) -> Path | None:
         """Make one segment of ``files``, whose writers write no more, and remove them; call under :meth:`lock`.

@@ -77,17 +77,22 @@ class Writer:
             self.rotate()
 
     def rotate(self) -> None:
-        """Seal the live file and go on in a new one (another :attr:`name`), which takes over the open reservations."""
-        with self.store.lock(), self._mutex:
+        """Seal the live file and go on in a new one (another :attr:`name`), which takes over the open reservations.
+
+        They stand in both until the old file is gone, and in the new one before anybody can look under the budget
+        lock: nobody finds a request unclaimed in between.
+        """
+        with self.store.lock("budget"), self._mutex:
             old, descriptor = self.path, self._file
-            held = list(self._held.values())
-            self._open()
-            data = b"".join(held)
+            with self.store.lock():
+                self._open()
+            data = b"".join(self._held.values())
             os.write(self._file, data)
             os.fsync(self._file)
             self._size += len(data)
+        with self.store.lock():
             self.store.seal([old], carried=True)
-            os.close(descriptor)
+        os.close(descriptor)
 
     def close(self) -> None:
         """Sync and end; an empty file is removed."""

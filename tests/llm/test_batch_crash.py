@@ -1,0 +1,119 @@
+"""Batches whose calls fail, whose process is killed between any two steps, or who share with another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graded.llm import batch_api
+from graded.llm.ledger import spent
+from graded.stages import grade
+from tests.llm import batching, buying
+from tests.standin import Plan, StandIn
+
+
+@pytest.mark.parametrize("route", ["POST files", "POST batches", "GET batches", "GET files"])
+@pytest.mark.parametrize("fault", ["torn", "error", "rate"])
+def test_a_call_that_fails_once_costs_nothing(folder: Path, server: StandIn, route: str, fault: str) -> None:
+    batching.set_up(folder, server, pairs=20)
+    server.once[route] = deque([fault])
+    grade.main()
+    assert len(server.batches.batches) == 1
+    assert server.counts.billed.total() == 20
+    assert (spent(folder).reserved, batching.under_way()) == (0, 0)
+
+
+STEPS = ["upload", "create", "retrieve", "download", "end"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("after", [False, True])
+def test_a_crash_before_or_after_any_step_buys_nothing_twice(
+    folder: Path, server: StandIn, step: str, after: bool
+) -> None:
+    """The process is killed with -9 right before or right after a step; the next run goes on."""
+    batching.set_up(folder, server, pairs=20)
+    process = os.fork()
+    if process == 0:
+        kill_at(step, after)
+        try:
+            grade.main()
+        finally:
+            os._exit(1)
+    assert os.waitpid(process, 0)[1] == signal.SIGKILL
+    grade.main()
+    assert len(server.batches.batches) == 1
+    assert server.counts.billed.total() == len(server.counts.billed) == 20
+    assert (spent(folder).reserved, spent(folder).lost, batching.under_way()) == (0, 0, 0)
+    assert spent(folder).paid == pytest.approx(buying.dollars(server) / 2)
+    assert b"PAR1" in buying.result(folder)
+
+
+def kill_at(step: str, after: bool) -> None:
+    """Make this process kill itself at ``step`` of its first batch."""
+    from graded.llm.batch_intent import Folder
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if step == "end":
+        end = Folder.end
+
+        def ending(self: Folder) -> None:
+            if after:
+                end(self)
+            die()
+
+        Folder.end = ending  # type: ignore[method-assign]
+        return
+    call = getattr(batch_api.Api, step)
+
+    async def calling(self: Any, *arguments: Any) -> Any:
+        if after:
+            await call(self, *arguments)
+        die()
+
+    setattr(batch_api.Api, step, calling)
+
+
+def test_two_processes_share_their_batches(folder: Path, server: StandIn) -> None:
+    batching.set_up(folder, server, pairs=100, requests=20)
+    server.batches.plan = Plan(("validating", "in_progress", "in_progress", "in_progress", "completed"))
+    processes = [buying.start(folder) for _ in range(2)]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert len(server.batches.batches) == 5
+    assert server.counts.billed.total() == len(server.counts.billed) == 100
+    assert spent(folder).reserved == 0
+
+
+def test_what_a_dead_planner_left_is_removed(folder: Path, server: StandIn) -> None:
+    batching.set_up(folder, server)
+    left = Path(".ledger/batches/.0123.tmp")
+    left.mkdir(parents=True)
+    (left / "input.jsonl").write_text("{}")
+    grade.main()
+    assert not list(Path(".ledger/batches").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_the_batches_to_go_on(folder: Path, server: StandIn, number: signal.Signals) -> None:
+    batching.set_up(folder, server, poll=0.2)
+    server.batches.plan = Plan(("validating", *["in_progress"] * 1000))
+    process = buying.start(folder)
+    assert process.stdout is not None
+    assert "submitted" in process.stdout.readline()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert f"stopped by {number.name}; the batches go on" in said
+    assert len(said.strip().splitlines()) == 1
+    server.batches.batches["batch_000001"].plan = Plan()
+    server.batches.batches["batch_000001"].step = 0
+    grade.main()
+    assert (len(server.batches.batches), server.counts.billed.total()) == (1, batching.PAIRS)
