@@ -197,7 +197,8 @@ def main() -> None:
     """Run the soaks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5000)
-    parser.add_argument("--kills", type=int, default=50, help="of one process; others get fewer")
+    parser.add_argument("--kills", type=int, default=50, help="of one process")
+    parser.add_argument("--others", type=int, default=50, help="kills of the other buyers")
     parser.add_argument("--only", choices=["one process", "two processes", "dvc exp run --temp", "two queue workers"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="also write bench/results/soak.json")
@@ -210,9 +211,9 @@ def main() -> None:
         undisturbed = buying.result(Path(name))
     starts: dict[str, tuple[Start, int]] = {
         "one process": (plain, options.kills),
-        "two processes": (two, max(options.kills // 5, 1)),
-        "dvc exp run --temp": (temp, max(options.kills // 5, 1)),
-        "two queue workers": (queue, max(options.kills // 10, 1)),
+        "two processes": (two, options.others),
+        "dvc exp run --temp": (temp, options.others),
+        "two queue workers": (queue, options.others),
     }
     for name, (start, kills) in starts.items():
         if options.only in (None, name):
