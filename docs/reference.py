@@ -48,7 +48,7 @@ def params() -> str:
 def _shared(values: dict[str, Any]) -> list[Row]:
     means = {
         "tau": ("a number from 0 to 3, or {default: 2, fi: 1}", "a graded pair is a positive where its grade is at "
-                "least tau; fractions suit averaged or expected grades"),
+                "least tau; fractions suit averaged grades"),
         "languages": ("a list of codes of two or three small letters", "what every stage works on"),
         "annotator": ("one of `annotators`, or mean, min, max, agree", "whose grades train the model"),
         "annotators": ("a list of names in `grade.annotators`", "who grades"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs import reference
+from docs import readme, reference
 from graded.cli import COMMANDS
 from graded.formats import yaml12
 from graded.params import SECTIONS, SHARED
@@ -51,6 +51,12 @@ def test_lists_stand_behind_an_empty_line() -> None:
         text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         found = re.findall(r"^(?!- |\d+\. |  |\||#).*\S.*\n- .*", text, re.MULTILINE)
         assert found == [], path
+
+
+def test_the_readme_shows_what_the_metrics_say() -> None:
+    text = readme.README.read_text(encoding="utf-8")
+    assert len(readme.PRINTED.findall(text)) == 1
+    assert readme.written() == text, "metrics/evaluate.json has changed: python -m docs.readme"
 
 
 def test_every_param_is_in_the_reference_with_its_meaning() -> None:

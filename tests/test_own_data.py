@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from graded.cli.profile import overlay
-from tests import clones
+from tests import clones, pages
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs/own-data.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = pages.blocks("docs/own-data.md")
 #: Less training, so that the test takes minutes.
 QUICK = {"train": {"epochs": 1, "batch_size": 16}, "evaluate": {"resamples": 200}, "sample": {"size": 40}}
 
@@ -34,30 +31,16 @@ def test_the_page_goes_through_all_six_steps() -> None:
 @pytest.mark.timeout(1800)
 def test_every_command_of_the_page(tmp_path: Path) -> None:
     target = clones.clone(tmp_path / "graded")
-    bin_ = target / "bin"
-    bin_.mkdir()
-    (bin_ / "graded").write_text('#!/bin/sh\nexec python -c "from graded.cli import main; main()" "$@"\n')
-    (bin_ / "graded").chmod(0o755)
+    pages.install(target)
     assert clones.run(target, "dvc", "pull", "--quiet", "data/ledger.dvc").returncode == 0
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     profile = target / "profiles/rehearsal.yaml"
     text = profile.read_text(encoding="utf-8").replace("8123", port)
     profile.write_text(overlay(text, yaml.safe_dump(QUICK)), encoding="utf-8")
-    script = "set -e\n" + "".join(f"echo '=== {number}'\n{block}" for number, block in enumerate(BLOCKS))
-    script = script.replace("8123", port)
-    environment = clones.environment(target, PYTHONPATH=f"{target / 'src'}:{target}")
-    environment["PATH"] = f"{bin_}:{environment['PATH']}"
-    process = subprocess.Popen(
-        ["bash", "-c", script], cwd=target, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        said = process.communicate(timeout=1700)[0]
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # the stand-in, which the page leaves running
-    print(said)
-    assert process.returncode == 0, said[-4000:]
+    script = "".join(f"echo '=== {number}'\n{block}" for number, block in enumerate(BLOCKS)).replace("8123", port)
+    code, said = pages.run(target, script, timeout=1700)
+    assert code == 0, said[-4000:]
     for words in (
         "120 passages, 80 queries",
         "judged queries:",

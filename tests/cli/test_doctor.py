@@ -67,8 +67,11 @@ def test_dvc_files_that_a_kill_left_broken(clone: Path) -> None:
     assert found(clone, "DVC")[::3] == ("fail", "rm .dvc/tmp/rwlock")
     held.write_text(f'{{"read": {{}}, "write": {{"x": {{"pid": {os.getpid()}, "cmd": "dvc repro"}}}}}}', "utf-8")
     assert f"PID {os.getpid()}" in found(clone, "DVC").text
-    held.write_text('{"read": {}, "write": {"x": {"pid": 4194399, "cmd": "dvc repro"}}}', encoding="utf-8")
-    assert found(clone, "DVC").state == "ok"
+    for idle in ('{"read": {}, "write": {"x": {"pid": 4194399, "cmd": "dvc repro"}}}', "{}"):
+        held.write_text(idle, encoding="utf-8")
+        assert found(clone, "DVC").state == "ok"
+    held.write_bytes(b"")
+    assert found(clone, "DVC").state == "fail"
 
 
 def test_params_that_are_illegal_or_left_by_an_experiment(clone: Path) -> None:

@@ -129,7 +129,8 @@ def rwlock(root: Path) -> Iterator[Finding]:
         return
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        infos = [one for one in held["write"].values() if one] + [one for some in held["read"].values() for one in some]
+        infos = [one for one in held.get("write", {}).values() if one]
+        infos += [one for some in held.get("read", {}).values() for one in some]
         running = sorted({int(one["pid"]) for one in infos if _alive(int(one["pid"]))})
     except (ValueError, KeyError, TypeError, AttributeError):
         text = ".dvc/tmp/rwlock is broken: DVC was killed as it wrote; delete it when no DVC command runs"
