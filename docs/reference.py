@@ -81,12 +81,17 @@ def _code(text: str) -> str:
 
 def cli() -> str:
     """Return the page of every command: what `--help` prints at 100 columns."""
-    from graded.cli import COMMANDS, Lazy
+    from graded.cli import CODES, COMMANDS, Lazy
 
     names = [[name] for name in COMMANDS]
     for name in COMMANDS:
         names += [[name, inner] for inner in getattr(Lazy(name="graded").get_command(None, name), "commands", {})]
-    lines = ["# Every command", "", "`graded --help` lists them, `graded COMMAND --help` prints what stands here.", ""]
+    lines = [
+        "# Every command", "",
+        "`graded --help` lists them, `graded COMMAND --help` prints what stands here. After `graded --install-completion`",
+        "the shell completes commands, options, and names of profiles, sweeps, annotators and benchmarks.", "",
+        "| exit code | means |", "|---|---|", *(f"| {code} | {text} |" for code, text in CODES.items()), "",
+    ]  # fmt: skip
     for path in sorted(names, key=lambda path: list(COMMANDS).index(path[0])):
         lines += [
             f"{'##' if len(path) == 1 else '###'} graded {' '.join(path)}",

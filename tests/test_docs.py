@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
 from docs import readme, reference
-from graded.cli import COMMANDS
+from graded.cli import COMMANDS, Lazy
 from graded.formats import yaml12
 from graded.params import SECTIONS, SHARED
 from tests.conftest import ROOT
@@ -59,6 +61,50 @@ def test_the_readme_shows_what_the_metrics_say() -> None:
     assert readme.written() == text, "metrics/evaluate.json has changed: python -m docs.readme"
 
 
+def commands(path: Path) -> list[list[str]]:
+    """Return the commands of a page, in blocks or in a line: words, without comments and variables."""
+    text = path.read_text(encoding="utf-8")
+    fence = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    fenced = [body for kind, body in fence.findall(text) if kind == "bash"]
+    prose = fence.sub("", text)
+    indented = re.findall(r"(?m)^    (\S.*)$", prose)
+    inline = re.findall(r"`(graded [a-z][^`]*|dvc exp run [^`]*)`", prose)
+    found = []
+    for line in "\n".join([*fenced, *indented, *inline]).splitlines():
+        for part in re.split(r"; | && | \|\|? ", re.split(r"\s#", line)[0]):
+            words = [word for word in part.split() if not re.match(r"[A-Z_]+=", word)]
+            if words[:1] == ["graded"] or words[:3] == ["dvc", "exp", "run"]:
+                found.append(shlex.split(" ".join(words)))
+    return found
+
+
+def test_every_command_of_every_page_is_one_that_there_is() -> None:
+    """As far as it goes without running it: names, options, numbers of arguments, keys of params.yaml."""
+    group = Lazy(name="graded")
+    known = {line.split("`")[1] for line in reference.params().splitlines() if line.startswith("| `")}
+    sections = {f"{name}.{key}" for name in SECTIONS for key in known} | set(SHARED)
+    seen = 0
+    for path in (*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"):
+        for words in commands(path):
+            seen += 1
+            if words[0] == "dvc":
+                keys = [value.partition("=")[0] for flag, value in pairwise(words) if flag == "-S" and "=" in value]
+                assert [key for key in keys if key not in sections] == [], (path.name, words)
+                continue
+            if words[1:] in (["--help"], ["--version"], ["--install-completion"]):
+                continue
+            assert words[1] in COMMANDS, (path.name, words)
+            command, rest = group.get_command(None, words[1]), words[2:]
+            if hasattr(command, "commands"):
+                command, rest = command.commands[rest[0]] if rest else command, rest[1:]
+            if rest:  # a bare name speaks of the command
+                try:
+                    command.make_context(words[1], [word.strip("[]") for word in rest])
+                except Exception as error:
+                    raise AssertionError(f"{path.name}: {shlex.join(words)}: {error}") from error
+    assert seen > 100
+
+
 def test_every_param_is_in_the_reference_with_its_meaning() -> None:
     page = reference.params()
     assert re.findall(r"^## (.*)", page, re.MULTILINE) == ["At the top", *SECTIONS]
@@ -80,7 +126,7 @@ def test_the_reference_has_every_command_and_stage() -> None:
     for name in COMMANDS:
         assert f"\n## graded {name}\n" in commands
     assert "\n### graded ledger publish\n" in commands
-    assert max(map(len, commands.splitlines())) <= 100
+    assert max(map(len, commands.partition("\n## ")[2].splitlines())) <= 100
     listed = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert re.findall(r"^## (.*)", stages, re.MULTILINE) == list(listed)
     assert stages.count("**Writes:**") == len(listed)
