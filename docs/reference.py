@@ -88,8 +88,8 @@ def cli() -> str:
         names += [[name, inner] for inner in getattr(Lazy(name="graded").get_command(None, name), "commands", {})]
     lines = [
         "# Every command", "",
-        "`graded --help` lists them, `graded COMMAND --help` prints what stands here. After `graded --install-completion`",
-        "the shell completes commands, options, and names of profiles, sweeps, annotators and benchmarks.", "",
+        "`graded --help` lists them, `graded COMMAND --help` prints what stands here. The shell completes commands,",
+        "options, and names of profiles, sweeps, annotators and benchmarks after `graded --install-completion`.", "",
         "| exit code | means |", "|---|---|", *(f"| {code} | {text} |" for code, text in CODES.items()), "",
     ]  # fmt: skip
     for path in sorted(names, key=lambda path: list(COMMANDS).index(path[0])):
