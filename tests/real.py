@@ -1,9 +1,10 @@
 """The whole pipeline on real texts, in a temporary clone: `python -m tests.real [--tau 1] [--keep FOLDER]`.
 
 ../shared/data holds public question-answering sets in BEIR layout. The sets' own training questions stand in for
-LLM-written queries and their judgements for LLM grades (3 = the paragraph a question was asked on, 1 = another
-paragraph of its article, 0 = any other), served over HTTP by the tests' stand-in, so that every stage runs as it would
-for money.
+LLM-written queries, and grades made from their judgements by rule (tests/judged.py) for LLM grades, served over HTTP by
+the tests' stand-in, so that every stage runs as it would for money.
+
+    python -m tests.real --sweep figure5 --form small --keep FOLDER    # a sweep on them, its table and its figures
 """
 
 from __future__ import annotations
@@ -14,17 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from graded.cli.profile import overlay
-from graded.llm.prompts import neutral
-from graded.records import passage_text
-from graded.sources import beir
 from tests import clones
+from tests.judged import Judge
 from tests.standin import StandIn, pair_of
 from tests.standin.chat import Answer, Body
 
@@ -34,29 +32,23 @@ PROFILE = ROOT / "profiles" / "real-texts.yaml"
 PASSAGE = re.compile(r"\ABEGIN PASSAGE (\w+)\n(?P<passage>.*)\nEND PASSAGE \1\n", re.DOTALL)
 
 
-def judgements(folders: list[Path]) -> Answer:
-    """Return an answerer: for a passage one of its training questions, for a pair its judgement, else 0.
+def judgements(folders: dict[str, Path]) -> Answer:
+    """Return an answerer: for a passage one of its training questions, for a pair its grade.
 
-    A passage without a training question gets an empty reply, which is the outcome ``unparseable``.
+    Key words are asked for as a second query: a passage with one training question gets an empty reply there, one with
+    none gets two, which is the outcome ``unparseable``.
     """
-    questions: dict[str, list[str]] = defaultdict(list)
-    grades: dict[tuple[str, str], int] = {}
-    for folder in folders:
-        texts = {row.doc_id: neutral(passage_text(row.title, row.text)) for row in beir.passages(folder)}
-        asked = {row.query_id: " ".join(neutral(row.text).split()) for row in beir.queries(folder)}
-        for query_id, doc_id, grade in beir.qrels(folder, "train"):
-            grades[asked[query_id], texts[doc_id]] = grade
-            if grade == 3:
-                questions[texts[doc_id]].append(asked[query_id])
+    judges = [Judge(folder, lang) for lang, folder in folders.items()]
 
     def reply(body: Body) -> str:
         pair = pair_of(body)
         if pair is not None:
-            return f"[{grades.get(pair, 0)}]"
-        found = PASSAGE.match(body["messages"][-1]["content"])
-        mine = questions.get(found["passage"] if found else "", [])
-        second = "key words" in body["messages"][-1]["content"]
-        return mine[1 if second and len(mine) > 1 else 0] if mine else ""
+            return f"[{max(one.grade(*pair) for one in judges)}]"
+        content = body["messages"][-1]["content"]
+        found = PASSAGE.match(content)
+        passage, nth = found["passage"] if found else "", int("key words" in content)
+        questions: list[str] = next((one.questions[passage] for one in judges if passage in one.questions), [])
+        return questions[nth] if nth < len(questions) else ""
 
     return reply
 
@@ -83,14 +75,37 @@ def run(target: Path, command: list[str], base_url: str) -> None:
     subprocess.run(command, cwd=target, env=environment, check=True)
 
 
+def settings(base_url: str, options: argparse.Namespace, profile: dict[str, Any]) -> dict[str, Any]:
+    """Return what params.yaml says beside the profile: the stand-in's address, and what was asked for."""
+    at = {"base_url": base_url}
+    annotators = {name: one | at for name, one in profile["grade"]["annotators"].items()}
+    values: dict[str, Any] = {"tau": options.tau, "query": at, "grade": {"annotators": annotators}}
+    # Experiments run in copies of the clone elsewhere, so the texts need an absolute path.
+    values |= {"corpus": {"path": str(REAL.resolve())}, "benchmark": {"path": str(REAL.resolve())}}
+    if options.sweep:
+        sets = {name: one for name, one in profile["benchmark"]["sets"].items() if one.get("role") != "dev"}
+        tested = [name for name, one in sets.items() if set(one["folder"]) & set(options.languages)]
+        values["retrieve"] = {"sets": tested, "directions": "target"}
+    if options.languages:
+        values["languages"] = options.languages
+    if options.passages:
+        values["sample"] = {"size": options.passages}
+    return values
+
+
 def main() -> None:
     """Run it and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tau", type=float, default=2)
-    parser.add_argument("--languages", nargs="*", help="fewer of them, for a quick look")
-    parser.add_argument("--passages", type=int, help="passages a language to write queries for")
+    parser.add_argument("--languages", nargs="*", help="fewer of them, for a quick look; a sweep has fi and ja")
+    parser.add_argument("--passages", type=int, help="passages a language to write queries for; a sweep has 1,000")
+    parser.add_argument("--sweep", help="a sweep of sweeps/ to run on them")
+    parser.add_argument("--form", default="small", help="its form")
+    parser.add_argument("--jobs", type=int, default=2, help="its experiments at a time")
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
     options = parser.parse_args()
+    if options.sweep:
+        options.languages, options.passages = options.languages or ["fi", "ja"], options.passages or 1000
     if not REAL.is_dir():
         raise SystemExit(f"the real texts are not here: {REAL} is absent")
     with tempfile.TemporaryDirectory() as temporary:
@@ -99,20 +114,24 @@ def main() -> None:
         target = clones.clone(folder / "graded")
         (folder / "shared").symlink_to(REAL.parent)
         profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
-        folders, annotators = profile["corpus"]["folder"], profile["grade"]["annotators"]
+        folders = profile["corpus"]["folder"]
+        wanted = options.languages or list(folders)
         started = time.monotonic()
-        with StandIn(judgements([REAL / name for name in folders.values()])) as server:
-            at = {"base_url": server.base_url}
-            asked = {name: settings | at for name, settings in annotators.items()}
-            values: dict[str, Any] = {"tau": options.tau, "query": at, "grade": {"annotators": asked}}
-            if options.languages:
-                values["languages"] = options.languages
-            if options.passages:
-                values["sample"] = {"size": options.passages}
-            configure(target, values)
+        with StandIn(judgements({lang: REAL / folders[lang] for lang in wanted})) as server:
+            configure(target, settings(server.base_url, options, profile))
+            graded = [sys.executable, "-c", "from graded.cli import main; main()"]
             run(target, ["dvc", "pull", "--quiet", "--remote", "sample", "data/ledger.dvc"], server.base_url)
-            run(target, ["dvc", "repro", "--quiet"], server.base_url)
-            run(target, [sys.executable, "-c", "from graded.cli import main; main()", "summary"], server.base_url)
+            if options.sweep:
+                run(target, ["dvc", "repro", "--quiet", "agree", "balance", "retrieve@base", "bm25"], server.base_url)
+                clones.commit(target, "The texts, graded")
+                out = f"results/{options.sweep}.parquet"
+                sweep = [options.sweep, "--form", options.form, "--jobs", str(options.jobs)]
+                run(target, [*graded, "sweep", *sweep], server.base_url)
+                run(target, [*graded, "results", "--sweep", options.sweep, "--out", out], server.base_url)
+                run(target, [*graded, "figures", out, "--out", "figures"], server.base_url)
+            else:
+                run(target, ["dvc", "repro", "--quiet"], server.base_url)
+                run(target, [*graded, "summary"], server.base_url)
         print(f"{time.monotonic() - started:.0f} s, {sum(server.counts.requests.values()):,} requests to the stand-in")
 
 

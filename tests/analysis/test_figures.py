@@ -130,7 +130,16 @@ def test_nothing_to_draw_is_none() -> None:
 def test_encoders_are_never_one_line() -> None:
     rows = made.figure5() + [row | {"encoder": "other"} for row in made.figure5()]
     names = [figure.name for figure in catalogue.figures(rows)]
-    assert names == ["curves-gpt-4o-1", "curves-gpt-4o-2"]
+    assert names == ["curves-gpt-4o", "curves-gpt-4o-2"]
+
+
+def test_runs_of_another_budget_are_no_seeds_of_an_arm() -> None:
+    long = made.figure5(recipe="2 epochs #aaaaaaa")
+    short = [row | {"experiment": f"short {row['experiment']}", "value": 0.1} for row in made.figure5((150_000,))]
+    figures = list(catalogue.figures(long + [row | {"recipe": "10 steps #aaaaaaa"} for row in short]))
+    assert [figure.name for figure in figures] == ["curves-gpt-4o"]
+    assert {row["seeds"] for row in figures[0].rows} == {1}
+    assert figures[0].caption.endswith("Trained for 2 epochs.")
 
 
 def test_a_figure_becomes_three_files(tmp_path: Path) -> None:

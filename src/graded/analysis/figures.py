@@ -59,7 +59,7 @@ def figure_spec(figure: Figure) -> dict[str, Any]:
     """Return one Vega-Lite specification of the whole figure: panels in rows, their titles, a legend below."""
     import altair as alt
 
-    panels = [panel.chart.properties(title=panel.title) for panel in figure.panels]
+    panels = [panel.chart + headline(panel.title) for panel in figure.panels]
     body = alt.concat(*panels, columns=figure.columns, bounds="flush", spacing={"row": 74, "column": 74}).resolve_scale(
         color="independent", shape="independent"
     )
@@ -67,6 +67,16 @@ def figure_spec(figure: Figure) -> dict[str, Any]:
     spec = chart.properties(title=alt.TitleParams(figure.title, fontSize=15, offset=14)).to_dict(validate=False)
     spec["config"] = theme.config() | {"legend": {"disable": True}}
     return spec
+
+
+def headline(title: str) -> Any:
+    """Return a panel's title as a mark; Vega would put its own above the highest tick label, at unlike heights."""
+    import altair as alt
+
+    mark = alt.Chart(alt.Data(values=[{}])).mark_text(
+        align="left", baseline="bottom", fontSize=13, fontWeight=600, color=theme.light("ink"), text=title
+    )
+    return mark.encode(x=alt.value(0), y=alt.value(-12))
 
 
 def legend(keys: Sequence[Key]) -> Any:

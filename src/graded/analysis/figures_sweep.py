@@ -119,7 +119,12 @@ def mined(rows: Sequence[Row], annotator: str, set_name: str, metric: str = "MRR
             points.append({"language": published.language(lang), "share": share, "value": value, "low": low})
             points[-1] |= {"high": high, "about": about}
         chart = alt.Chart(alt.Data(values=points)).encode(
-            x=alt.X("share:Q", title="share of mined negatives", axis=alt.Axis(format=".0%", tickCount=4)),
+            x=alt.X(
+                "share:Q",
+                title="share of mined negatives",
+                scale=alt.Scale(padding=12, nice=False),
+                axis=alt.Axis(format=".0%", values=sorted({row["share_mined"] for row in mine})),
+            ),
             description="about:N",
         )
         y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False, padding=10), axis=alt.Axis(tickCount=5))

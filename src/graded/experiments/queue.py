@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,16 +82,37 @@ class Queue:
         folder = str(Path(sys.executable).parent)
         if folder not in os.environ.get("PATH", "").split(os.pathsep):
             os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
-        self._repo.experiments.celery_queue.start_workers(jobs)
+        alive = self._alive()
+        for number in range(1, jobs + 1):
+            if number not in alive:
+                self._repo.experiments.celery_queue._spawn_worker(number)
 
     def stop(self) -> None:
         """Let the workers end after the experiment that each is running."""
         self._repo.experiments.celery_queue.shutdown()
 
     def workers(self) -> tuple[int, int]:
-        """Return how many workers are alive, and how many of them run an experiment."""
-        status = self._repo.experiments.celery_queue.worker_status()
-        return len(status), sum(bool(tasks) for tasks in status.values())
+        """Return how many workers are alive, and how many of them may be running an experiment.
+
+        DVC asks the workers over its queue and waits a second; on a busy machine a worker that works is silent. So
+        their processes are counted, and one that does not answer counts as busy.
+        """
+        alive = len(self._alive())
+        status = self._repo.experiments.celery_queue.worker_status() if alive else {}
+        return alive, sum(bool(tasks) for tasks in status.values()) + max(alive - len(status), 0)
+
+    def _alive(self) -> set[int]:
+        """Return the numbers of this repository's workers whose process is there."""
+        import psutil
+
+        folder = self._repo.experiments.celery_queue.wdir
+        name = re.compile(rf"dvc-exp-{sha256(folder.encode()).hexdigest()[:6]}-(\d+)@localhost")
+        found = set()
+        for process in psutil.process_iter(["cmdline", "status"]):
+            words = process.info["cmdline"] or []
+            if "queue-worker" in words and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found |= {int(match[1]) for word in words if (match := name.fullmatch(word))}
+        return found
 
     def forget(self, task: Task) -> bool:
         """Take out an entry whose worker died; DVC itself shows it as running for ever.
@@ -153,9 +176,11 @@ def drive(
                 return {name: state[name] for name in names}
             if watch.due(now):
                 _tend(queue, watch, [task for task in tasks if task.state == "Running"], tell, again)
-                if not queue.workers()[0]:
+                alive, wanted = queue.workers()[0], min(jobs, len(names) - len(done))
+                if not alive:
                     watch.restart(len(done))
-                    queue.start(min(jobs, len(names) - len(done)))
+                if alive < wanted and any(task.state == "Queued" for task in tasks):
+                    queue.start(wanted)
             time.sleep(poll)
     except KeyboardInterrupt:
         queue.stop()

@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,13 @@ from graded.formats import table
 from graded.records import Direction
 
 PER_QUERY, PAIR, METRICS = "data/evaluate/per_query.parquet", "data/pair.parquet", "metrics/evaluate.json"
+TRAINED = "data/train/metrics.json"
 RESAMPLES = 2000
+#: Sections and keys of params.yaml that a recipe leaves out; of `train`, APART.
+OUTSIDE = frozenset(
+    {"tau", "seed", "annotator", "annotators", "pair", "agree", "retrieve", "bm25", "evaluate", "report", "benchmark"}
+)
+APART = frozenset({"objective", "seed", "threads", "checkpoint_minutes", "chunk", "gradient_checkpointing"})
 #: What names one column of scores: set, query language, passage language, system, metric.
 Key = tuple[str, str, str, str, str]
 
@@ -123,9 +130,25 @@ def settings(source: Source) -> dict[str, Any]:
         "annotator": values["annotator"],
         "objective": train.get("objective", "infonce"),
         "share_mined": negatives.get("share_mined", 0.0) if negatives.get("per_query") else None,
+        "recipe": recipe(values),
         "seed": values["seed"] if train.get("seed") is None else train["seed"],
         "_tau": values["tau"],
     }
+
+
+def recipe(values: Mapping[str, Any]) -> str:
+    """Return what else decides a result, as text: ``3 epochs #1a2b3c4``; experiments of two recipes are two things.
+
+    The hash is over params.yaml without the settings that have columns of their own, the seeds, what only decides
+    which benchmarks are searched, and what makes training fast or safe without changing it.
+    """
+    train = {name: value for name, value in (values.get("train") or {}).items() if name not in APART}
+    budget = train.pop("budget", "epochs")
+    long = {name: train.pop(name, None) for name in ("epochs", "steps")}[budget]
+    train["negatives"] = {name: one for name, one in (train.get("negatives") or {}).items() if name != "share_mined"}
+    rest = {name: value for name, value in values.items() if name not in OUTSIDE} | {"train": train}
+    digest = sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()
+    return f"{long:,} {budget} #{digest[:7]}" if isinstance(long, int) else f"#{digest[:7]}"
 
 
 def _tau(tau: Any, lang: str) -> float:
@@ -203,6 +226,11 @@ def _counts(source: Source) -> dict[str, Any]:
         found["train_pairs"] = table.count_rows(path)
         found["train_positives"] = sum(positive for (positive,) in table.read_rows(path, "positive"))
     except MissingError:
+        pass
+    try:
+        path = Path(TRAINED) if source.commit is None else outs.find(source.commit, TRAINED)
+        found["steps"] = int(json.loads(path.read_text(encoding="utf-8"))["steps"])
+    except (MissingError, FileNotFoundError, KeyError):
         pass
     seconds = durations.of(source.name)
     return found | ({"seconds": seconds} if seconds is not None else {})

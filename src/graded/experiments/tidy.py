@@ -11,11 +11,13 @@ negatives. A row of the base encoder stands once per experiment that evaluated i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from graded.errors import DataError, MissingError, one_of
 from graded.formats import atomic, table
@@ -38,6 +40,7 @@ COLUMNS: dict[str, tuple[pa.DataType, bool, str]] = {
     "annotator": (pa.string(), False, "Whose grades trained: an annotator, or mean, min, max, agree."),
     "objective": (pa.string(), False, "Training objective: infonce, bixse, jointlh, ..."),
     "share_mined": (pa.float64(), True, "Share of mined among the explicit negatives, 0 to 1; null without them."),
+    "recipe": (pa.string(), True, "How long it trained, and a hash of all params that have no column here."),
     "seed": (pa.int64(), False, "Seed of the run."),
     "set": (pa.string(), False, "Benchmark."),
     "query_lang": (pa.string(), False, "Language of the queries."),
@@ -86,16 +89,21 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = RES
     Raises:
         DataError: a row has an unknown column, lacks a value that may not be null, or holds one of another type.
     """
-    checked = [_row(row, schema) for row in rows]
+    iterator = iter(rows)
+    batches = (_batch(group, schema) for group in iter(lambda: list(islice(iterator, table.GROUP)), []))
     if path.suffix == ".csv":
         from pyarrow import csv
 
-        columns = [[row[at] for row in checked] for at in range(len(schema))]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        whole = pa.Table.from_batches(list(batches), schema)
         with atomic.atomic(path) as temporary:
-            csv.write_csv(pa.Table.from_arrays(arrays, schema=schema), temporary)
-        return len(checked)
-    return table.write_rows(path, schema, checked)
+            csv.write_csv(whole, temporary)
+        return int(whole.num_rows)
+    count = 0
+    with atomic.atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            count += batch.num_rows
+    return count
 
 
 def read(path: Path, schema: pa.Schema = RESULTS) -> list[dict[str, Any]]:
@@ -129,18 +137,27 @@ def read(path: Path, schema: pa.Schema = RESULTS) -> list[dict[str, Any]]:
         return file.read(columns=schema.names).to_pylist()
 
 
-def _row(row: Mapping[str, Any], schema: pa.Schema) -> tuple[Any, ...]:
-    for name in row:
-        if name not in schema.names:
-            raise DataError(f"results: column {one_of(name, schema.names)}")
+def _batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = []
+    for name in set().union(*rows) - set(schema.names):
+        raise DataError(f"results: column {one_of(name, schema.names)}")
     for field in schema:
-        if not field.nullable and row.get(field.name) is None:
+        values = [row.get(field.name) for row in rows]
+        if not field.nullable and None in values:
+            row = rows[values.index(None)]
             raise DataError(f"results: {field.name!r} may not be null in {json.dumps(dict(row), default=str)}")
-    values = []
-    for field in schema:
-        value = row.get(field.name)
         try:
-            values.append(pa.scalar(value, field.type).as_py())
+            columns.append(pa.array(values, field.type))
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError(f"results: {field.name} received {value!r}: {error}") from None
-    return tuple(values)
+            raise DataError(f"results: {field.name} received {_culprit(values, field.type)!r}: {error}") from None
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _culprit(values: Sequence[Any], kind: pa.DataType) -> Any:
+    """Return the first value that is not of the type."""
+    for value in values:
+        try:
+            pa.scalar(value, kind)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            return value
+    return None
