@@ -5,8 +5,8 @@
     1   any other paragraph of the article
     0   a paragraph of another article
 
-Words are stemmed as BM25 does and weighed by their idf in the set. 3 and "same article" come from the set; what tells
-2 from 1 is words alone, so tau = 2 against tau = 3 asks what passages that look alike do, not what people find relevant.
+Words are stemmed as BM25 does and weighed by their idf in the set. 3 and "same article" come from the set; words alone
+tell 2 from 1, so tau = 2 against tau = 3 asks what passages that look alike do, not what people find relevant.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def test_a_sweep_from_start_to_table(repo: Path) -> None:
     assert "mini-tau3" in said
     said = graded(repo, "sweep", "mini", "--jobs", "2")
     assert "done 1/1: mini-tau3" in said
-    assert re.search(r"mini-tau1 +mean of 2 +0\.\d{4} +0\.\d{4} +[+-]0\.\d{4} +48", said)
+    assert re.search(r"mini-tau1 +mean of 2 +0\.\d{4} +0\.\d{4} +[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\] +48", said)
     assert max(map(len, said.splitlines())) <= 100
     said = graded(repo, "sweep", "mini")
     assert "2 there already, 0 in the queue, 0 to queue" in said

@@ -38,7 +38,8 @@ def across(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
                 points += _direction(mine, rows, direction, set_name, metric)
             if points:
                 title = f"{published.language(first)} and {published.language(second)}"
-                panels.append(Panel(title, _crossing(points, metric)))
+                names = [f"{first} → {second}", f"{second} → {first}"]
+                panels.append(Panel(title, _crossing(points, names, metric)))
                 shown += points
     caption = (
         f"{metric} on {set_name} for each pair of languages, both ways (queries → passages), by threshold; models are "
@@ -67,10 +68,10 @@ def _direction(
     return points
 
 
-def _crossing(points: list[dict[str, Any]], metric: str) -> Any:
+def _crossing(points: list[dict[str, Any]], names: list[str], metric: str) -> Any:
     import altair as alt
 
-    names = list(dict.fromkeys(point["direction"] for point in points))
+    have = list(dict.fromkeys(point["direction"] for point in points))
     colours = alt.Scale(domain=names, range=theme.series(len(names)))
     taus = sorted({point["tau"] for point in points})
     ends = alt.Scale(domain=[taus[0], taus[-1]], padding=14)
@@ -81,7 +82,7 @@ def _crossing(points: list[dict[str, Any]], metric: str) -> Any:
     )
     y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False, padding=10), axis=alt.Axis(tickCount=4))
     shape = alt.Shape("direction:N", scale=alt.Scale(domain=names, range=theme.shapes(len(names))))
-    last = [max((p for p in points if p["direction"] == name), key=lambda point: point["tau"]) for name in names]
+    last = [max((p for p in points if p["direction"] == name), key=lambda point: point["tau"]) for name in have]
     above = max(last, key=lambda point: point["value"])["direction"]
     labels = [
         alt.Chart(alt.Data(values=[end]))

@@ -33,8 +33,10 @@ def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
     ]
     alone = {row["query_lang"] for row in mine if row["target"] != "all"}
     mine = [row for row in mine if row["target"] != "all" or row["query_lang"] not in alone]
+    sizes = {lang: {size_of(row) for row in cell} for lang, cell in groups(mine, lambda row: row["query_lang"])}
+    mine = [row for row in mine if len(sizes[row["query_lang"]]) > 1]
     taus = sorted({row["tau_target"] for row in mine})
-    if len({size_of(row) for row in mine}) < 2:
+    if not mine:
         return None
     panels, shown = [], []
     for lang in published.in_order({row["query_lang"] for row in mine}):

@@ -12,7 +12,7 @@ import typer
 from graded import params
 from graded.console import say
 from graded.errors import MissingError
-from graded.experiments import git, results, tidy
+from graded.experiments import git, means, results, tidy
 
 WIDTH = 100
 OUT = Path("results/results.parquet")
@@ -75,6 +75,7 @@ def show(rows: list[dict[str, Any]], kind: str) -> None:
         if not lines:
             continue
         found = Table(title=f"{name}: {metric}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        found.padding = (0, 1, 0, 0)
         for at, column in enumerate(("experiment", "language", "base", "tuned", "change, 95% interval", "queries")):
             found.add_column(column, justify="right" if at > 1 else "left", overflow="fold" if at == 0 else "ellipsis")
         for line in lines:
@@ -111,8 +112,12 @@ def shown(rows: list[dict[str, Any]], kind: str) -> list[str] | None:
     tuned = sum(row["value"] for row in own) / count
     change = sum(row["difference"] or 0.0 for row in own) / count
     text = f"{change:+.4f}"
-    if count == 1 and own[0]["difference_low"] is not None:
-        text += f" [{own[0]['difference_low']:+.4f}, {own[0]['difference_high']:+.4f}]"
+    ends = (own[0]["difference_low"], own[0]["difference_high"])
+    if count > 1:
+        keys = [(row["set"], row["query_lang"], row["doc_lang"], "tuned", row["metric"]) for row in own]
+        ends = means.change(own[0]["commit"], keys) or (None, None)
+    if ends[0] is not None:
+        text += f" [{ends[0]:+.4f}, {ends[1]:+.4f}]"
     label = target if target != "all" else "mean"
     label += f" to {count}" if kind == "cross" else f" of {count}" if target == "all" else ""
     queries = sum(row["queries"] for row in own)

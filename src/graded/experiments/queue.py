@@ -176,11 +176,7 @@ def drive(
                 return {name: state[name] for name in names}
             if watch.due(now):
                 _tend(queue, watch, [task for task in tasks if task.state == "Running"], tell, again)
-                alive, wanted = queue.workers()[0], min(jobs, len(names) - len(done))
-                if not alive:
-                    watch.restart(len(done))
-                if alive < wanted and any(task.state == "Queued" for task in tasks):
-                    queue.start(wanted)
+                _staff(queue, watch, min(jobs, len(names) - len(done)), tasks, len(done))
             time.sleep(poll)
     except KeyboardInterrupt:
         queue.stop()
@@ -200,6 +196,15 @@ def _tend(
             if queue.forget(task):
                 tell(task.name, "Lost", 0.0)
                 again(task.name)
+
+
+def _staff(queue: Queue, watch: _Watch, wanted: int, tasks: list[Task], done: int) -> None:
+    """Start workers where fewer than ``wanted`` are alive."""
+    alive = queue.workers()[0]
+    if not alive:
+        watch.restart(done)
+    if not alive or (alive < wanted and any(task.state == "Queued" for task in tasks)):
+        queue.start(wanted)
 
 
 class _Watch:
