@@ -64,7 +64,7 @@ record: .venv/.run ## write the sample's readings into its ledger again (after a
 .PHONY: newest
 newest: ## the tests with the newest dependencies that pyproject.toml allows, in an environment of their own
 	test -d .venv-newest || $(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager pip setuptools --editable '.[sample,dev]'
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager pip setuptools --editable '.[sample,dev,docs]'
 	PATH="$(CURDIR)/.venv-newest/bin:$$PATH" pytest
 
 .PHONY: audit

@@ -81,7 +81,7 @@ def _code(text: str) -> str:
 
 def cli() -> str:
     """Return the page of every command: what `--help` prints at 100 columns."""
-    from graded.cli import CODES, COMMANDS, Lazy
+    from graded.cli import CODES, COMMANDS, Lazy, grouped
 
     names = [[name] for name in COMMANDS]
     for name in COMMANDS:
@@ -92,7 +92,8 @@ def cli() -> str:
         "options, and names of profiles, sweeps, annotators and benchmarks after `graded --install-completion`.", "",
         "| exit code | means |", "|---|---|", *(f"| {code} | {text} |" for code, text in CODES.items()), "",
     ]  # fmt: skip
-    for path in sorted(names, key=lambda path: list(COMMANDS).index(path[0])):
+    order = [name for some in grouped().values() for name in some]
+    for path in sorted(names, key=lambda path: order.index(path[0])):
         lines += [
             f"{'##' if len(path) == 1 else '###'} graded {' '.join(path)}",
             "",

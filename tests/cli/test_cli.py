@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from graded.cli import COMMANDS, Lazy
+from graded.cli import COMMANDS, Lazy, grouped
 from tests.conftest import ROOT
 
 
@@ -29,6 +29,8 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
     out = graded("--help")
     assert out.returncode == 0
     assert all(name in out.stdout and entry.help in out.stdout for name, entry in COMMANDS.items())
+    assert sorted(name for names in grouped().values() for name in names) == sorted(COMMANDS)
+    assert "More" not in grouped(), "a command without a group"
     heavy = "{'torch', 'openai', 'duckdb', 'dvc'}"
     script = f"import sys; from graded.cli import app; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -95,6 +97,7 @@ def test_every_command_says_how_it_can_end() -> None:
         ("graded profile pa", {"paper"}),
         ("graded sweep figure", {"figure5", "figure6", "figure7"}),
         ("graded probe s", {"sample-a", "sample-b"}),
+        ("graded nothing x", set()),
     ],
 )
 def test_the_shell_completes(typed: str, offered: set[str]) -> None:

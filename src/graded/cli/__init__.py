@@ -65,6 +65,22 @@ COMMANDS = {
 }
 
 
+WIDEST = max(map(len, COMMANDS))
+GROUPS = {
+    "Begin": ("doctor", "profile", "import", "fetch"),
+    "Buy": ("estimate", "ledger", "batches", "probe"),
+    "Experiment": ("sweep", "calibrate", "results", "compare", "summary", "scale"),
+    "Show and share": ("report", "figures", "review", "remote", "push-model"),
+}
+
+
+def grouped() -> dict[str, list[str]]:
+    """Return the commands by what they are for; one without a group stands at the end."""
+    found = {title: [name for name in names if name in COMMANDS] for title, names in GROUPS.items()}
+    rest = [name for name in COMMANDS if not any(name in names for names in found.values())]
+    return found | ({"More": rest} if rest else {})
+
+
 class Lazy(TyperGroup):
     """A group that knows its commands' names and help without importing them."""
 
@@ -88,13 +104,14 @@ class Lazy(TyperGroup):
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise UsageError(no_command(args[0]))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+        for title, names in grouped().items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(WIDEST), COMMANDS[name].help) for name in names])
 
 
 def no_command(name: str) -> str:
