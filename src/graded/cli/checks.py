@@ -79,10 +79,12 @@ def git(root: Path) -> Iterator[Finding]:
         text = "no user.email is set, so no commit and no experiment can be made"
         yield Finding("fail", "git", text, "git config --global user.email you@example.org")
     changed = (_git(root, "diff", "--name-only", "HEAD", "--", "params.yaml", ".dvc/config") or "").split()
-    if changed:
-        text = f"{' and '.join(changed)}: changed and not committed; a failed experiment leaves its params so"
-        yield Finding("warn", "git", text, f"git diff {' '.join(changed)}")
-    else:
+    if "params.yaml" in changed:
+        text = "params.yaml is changed and not committed, as after a failed experiment"
+        yield Finding("warn", "git", text, "git diff params.yaml")
+    if ".dvc/config" in changed:
+        yield Finding("warn", "git", ".dvc/config is not committed: nobody else has it", "git commit .dvc/config")
+    if not changed:
         yield Finding("ok", "git", f"at {commit}; params.yaml and .dvc/config are committed")
 
 
