@@ -54,8 +54,9 @@ def test_the_stage_writes_a_model_that_transformers_opens(tmp_path: Path, tiny: 
     card = (model / "README.md").read_text(encoding="utf-8")
     for said in ("tau = 2", "| fi | 52 | 28 |", "Objective `infonce`", "graded from 0 to 3", "query: "):
         assert said in card
-    for curve in ("loss", "learning_rate", "pairs_per_second"):
-        lines = (folder / "data" / "train" / "plots" / "metrics" / f"{curve}.tsv").read_text().splitlines()
+    for curve in ("data/train loss", "data/train learning_rate", "dvclive pairs_per_second"):
+        where, _, name = curve.partition(" ")
+        lines = (folder / where / "plots" / "metrics" / f"{name}.tsv").read_text().splitlines()
         assert len(lines) == 5
     texts = [training.passage("fi", number) for number in range(9)]
     want = encoders.reference(model, texts, "passage: ")

@@ -2,7 +2,7 @@
 
 Reads: data/pair.parquet, data/sample/<lang>.parquet (explicit negatives), data/encoder/; accelerate.yaml by way of
 the launcher; .work/train/<key>/ where a run was stopped.
-Writes: data/model/, data/train/ (curves for `dvc plots`).
+Writes: data/model/, data/train/ (curves for `dvc plots`); dvclive/ (speed: of this machine, no output).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graded.retrieval.training.memory import give_back, one_arena
 from graded.retrieval.training.settings import Settings
 
 PAIR, SAMPLE, ENCODER = Path("data/pair.parquet"), Path("data/sample"), Path("data/encoder")
-MODEL, CURVES = Path("data/model"), Path("data/train")
+MODEL, CURVES, SPEED = Path("data/model"), Path("data/train"), Path("dvclive")
 
 
 class Params(Settings):
@@ -64,7 +64,7 @@ def main() -> None:
     checkpoints = checkpoint.Checkpoints(
         checkpoint.work_folder(checkpoint.make_key(inputs, facts)), chosen.checkpoint_minutes
     )
-    session.train(trainer, checkpoints, CURVES)
+    session.train(trainer, checkpoints, CURVES, SPEED)
     give_back()  # what the steps used, before the weights are copied to be saved
     if group.first:
         trained = record.model_copy(update={"source": "train", "temperature": setup.temperature(chosen, record)})

@@ -16,10 +16,10 @@ def test_a_repository_without_a_commit_is_one_line(tmp_path: Path, monkeypatch: 
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, check=True)
     with pytest.raises(MissingError, match="a git repository with a commit"):
-        Curves(Path("curves"), 3, [])
+        Curves(Path("curves"), Path("speed"), 3, [])
     who = ["-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", *who, "commit", "--quiet", "--allow-empty", "--message", "start"], check=True)
-    curves = Curves(Path("curves"), 3, [])
+    curves = Curves(Path("curves"), Path("speed"), 3, [])
     curves.add(1, 2.0, 1e-3, 10)
     curves.end(loss=2.0)
     assert (Path("curves") / "plots" / "metrics" / "loss.tsv").read_text().splitlines() == ["step\tloss", "1\t2.0"]

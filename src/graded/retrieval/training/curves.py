@@ -22,20 +22,22 @@ class Point(NamedTuple):
 
 
 class Curves:
-    """The curves of a run of ``total`` steps in the DVCLive folder ``folder``.
+    """The curves of a run of ``total`` steps: loss and learning rate in the DVCLive folder ``folder``, speed in ``speed``.
 
-    ``history`` holds what was logged; given to another run it draws the same curves again, so that a run that goes on
+    Speed stands apart since it is no result: the folder of an output must be the same on every run. ``history`` holds what was logged; given to another run it draws the same curves again, so that a run that goes on
     from a checkpoint has no gap and no step twice, although DVC removed the folder in between.
     """
 
-    def __init__(self, folder: Path, total: int, history: list[Any]) -> None:
+    def __init__(self, folder: Path, speed: Path, total: int, history: list[Any]) -> None:
         from dvclive import Live
         from scmrepo.exceptions import SCMError
 
         self.every = -(-total // POINTS)
         self.history: list[Point] = []
         try:
-            self.live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
+            self.live, self.speed = (
+                Live(str(each), save_dvc_exp=False, dvcyaml=None, report=None) for each in (folder, speed)
+            )
         except SCMError as error:
             raise MissingError(
                 f"train logs its curves by DVCLive, which needs a git repository with a commit ({error}); "
@@ -58,12 +60,15 @@ class Curves:
         """Write the summary (metrics.json) and close."""
         for name, value in summary.items():
             self.live.summary[name] = value
-        self.live.make_summary()
-        self.live.end()
+        for live in (self.live, self.speed):
+            live.make_summary()
+            live.end()
 
     def _write(self, point: Point) -> None:
         self.history.append(point)
-        self.live.step = point.step
-        for name, value in zip(Point._fields[1:], point[1:], strict=True):
-            self.live.log_metric(name, value)
+        self.live.step = self.speed.step = point.step
+        self.live.log_metric("loss", point.loss)
+        self.live.log_metric("learning_rate", point.learning_rate)
+        self.speed.log_metric("pairs_per_second", point.pairs_per_second)
         self.live.make_summary()
+        self.speed.make_summary()

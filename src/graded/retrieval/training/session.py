@@ -17,8 +17,9 @@ from graded.retrieval.training.trainer import Event, Trainer
 SCARCE = ("allocate memory", "could not create a primitive", "could not create a memory", "bad_alloc", "new thread")
 
 
-def train(trainer: Trainer, checkpoints: Checkpoints, curves: Path) -> None:
-    """Train to the end of the plan, from the last checkpoint where there is one; ``curves`` is the DVCLive folder.
+def train(trainer: Trainer, checkpoints: Checkpoints, curves: Path, speed: Path) -> None:
+    """Train to the end of the plan, from the last checkpoint where there is one; ``curves`` and
+    ``speed`` are the DVCLive folders of :class:`Curves`.
 
     Raises:
         ServiceError: the loss is no finite number, memory ran out or the disk is full; the last checkpoint is whole and
@@ -27,7 +28,7 @@ def train(trainer: Trainer, checkpoints: Checkpoints, curves: Path) -> None:
     facts = _resume(trainer, checkpoints)
     start = int(facts.get("step", 0))
     plan, first = trainer.plan, trainer.group.first
-    drawn = Curves(curves, plan.total, facts.get("history", [])) if first else None
+    drawn = Curves(curves, speed, plan.total, facts.get("history", [])) if first else None
     if first and start:
         say(f"train: goes on after step {start:,} of {plan.total:,}, from {checkpoints.folder}")
     with Progress("train", plan.shown(plan.total) - plan.shown(start), "pairs") as progress:
