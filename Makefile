@@ -28,8 +28,9 @@ help: ## list the targets
 
 .PHONY: repro
 repro: .venv/.run ## run the pipeline on the shipped sample; prints the metrics
+	@graded check
 	@graded ledger pull
-	@dvc repro --quiet
+	@dvc repro --quiet || { code=$$?; dvc repro --dry 2>&1 >/dev/null | grep ERROR >&2; exit $$code; }
 	@graded summary
 
 .PHONY: test

@@ -26,6 +26,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in COPIED:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target / name)
+    (target / "sample/texts").mkdir(parents=True)
     clones.git(target, "init", "--quiet")
     clones.commit(target, "clone")
     for name in ("OPENAI_API_KEY", "GRADED_BUDGET_USD", "DVC_ROOT"):

@@ -25,14 +25,14 @@ def folder(tmp_path: Path) -> Path:
 def test_reads_plain_and_gzipped_alike(tmp_path: Path) -> None:
     plain = folder(tmp_path / "plain")
     packed = folder(tmp_path / "packed")
-    for name in ("corpus.jsonl", "queries.jsonl"):
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
         (packed / f"{name}.gz").write_bytes(gzip.compress((packed / name).read_bytes()))
         (packed / name).unlink()
     assert (
         list(beir.passages(plain)) == list(beir.passages(packed)) == [("d 1", "Otsikko", "teksti"), ("d2", "", "عربي")]
     )
     assert list(beir.queries(plain)) == list(beir.queries(packed)) == [("q1", "kysymys")]
-    assert list(beir.qrels(plain, "test")) == [("q1", "d 1", 3), ("q1", "d2", 0)]
+    assert list(beir.qrels(plain, "test")) == list(beir.qrels(packed, "test")) == [("q1", "d 1", 3), ("q1", "d2", 0)]
 
 
 def test_a_missing_title_is_empty_and_blank_lines_are_skipped(tmp_path: Path) -> None:

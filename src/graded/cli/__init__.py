@@ -42,6 +42,7 @@ BUYS = (0, 1, 2, 3, 4, 130)
 
 COMMANDS = {
     "doctor": Entry("graded.cli.doctor:doctor", "What is ready here, what is not, and the next command."),
+    "check": Entry("graded.cli.check:command", "Is params.yaml legal, every key of it? Before anything runs."),
     "ledger": Entry("graded.cli.ledger:app", "The ledger of paid replies: status, publish, pull, ..."),
     "remote": Entry("graded.cli.remote:remote", "The team's remote: set it, show it, test it."),
     "estimate": Entry("graded.cli.estimate:estimate", "What dvc repro would buy: requests, tokens, dollars."),

@@ -6,7 +6,6 @@ GradedError, which is a finding too.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Literal, NamedTuple
 import yaml
 
 from graded import params, remote
+from graded.cli.check import legal
 from graded.errors import GradedError
 
 State = Literal["ok", "warn", "fail"]
@@ -100,10 +100,9 @@ def elsewhere(root: Path) -> Iterator[Finding]:
 
 
 def settings(root: Path) -> Iterator[Finding]:
-    """Every section of params.yaml, as its stage reads it."""
+    """Every section of params.yaml, as its stage reads it, and what must fit."""
     path = root / "params.yaml"
-    for name in params.SECTIONS:
-        params.section(name, importlib.import_module(f"graded.stages.{name}").Params, path)
+    legal(path)
     codes = params.languages(path)
     yield Finding("ok", "params.yaml", f"legal; {', '.join(codes)}; tau {params.shared('tau', path)}")
 

@@ -146,7 +146,10 @@ def refuse_duplicates(path: Path, *columns: str, what: str = "") -> None:
         ).fetchone()
     if found:
         name = f"{what} {path.stem}".strip()
-        raise DataError(f"{name}: {found[-1]:,} values of {keys} stand more than once, the first {found[:-1]!r}")
+        first = ", ".join(map(str, found[:-1]))
+        raise DataError(
+            f"{name}: {found[-1]:,} values of {keys} stand more than once, the first {first}; keep one of each"
+        )
 
 
 def refuse_white_space(path: Path, column: str, what: str = "") -> None:

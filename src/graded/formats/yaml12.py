@@ -14,7 +14,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):
-    """A safe loader with the numbers and truth values of YAML 1.2's core schema."""
+    """A safe loader with the numbers and truth values of YAML 1.2's core schema; a key must not stand twice."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  (PyYAML's own name and form)
         first: [
@@ -24,6 +24,15 @@ class _Loader(_Base):
         ]
         for first, rules in _Base.yaml_implicit_resolvers.items()
     }
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                problem = f"{key.value!r} stands twice, again on line {key.start_mark.line + 1}"
+                raise yaml.constructor.ConstructorError(None, None, problem, None)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(

@@ -116,8 +116,8 @@ def write(folder: Path, description: Description) -> Description:
     return full
 
 
-def check(folder: Path, expected: dict[str, str]) -> None:
-    """Compare files of ``folder`` with their sha256.
+def check(folder: Path, expected: dict[str, str], remedy: str = "'dvc pull', 'dvc repro --force encoder'") -> None:
+    """Compare files of ``folder`` with their sha256; ``remedy`` is what the error says to type.
 
     Raises:
         MissingError: a named file is absent.
@@ -130,6 +130,6 @@ def check(folder: Path, expected: dict[str, str]) -> None:
         have = digest(path)
         if have != wanted.lower():
             raise DataError(
-                f"{path} has sha256 {have}, expected {wanted}: changed or damaged; get it again ('dvc pull', "
-                f"'dvc repro --force encoder') or, if the change is meant, correct the sha256 in params.yaml"
+                f"{path} has sha256 {have}, expected {wanted}: changed or damaged; get it again ({remedy}) or, "
+                "if the change is meant, correct the sha256 in params.yaml"
             )

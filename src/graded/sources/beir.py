@@ -2,7 +2,7 @@
 
     corpus.jsonl[.gz]    {"_id", "title", "text"}
     queries.jsonl[.gz]   {"_id", "text"}
-    qrels/<split>.tsv    header, then query-id <tab> corpus-id <tab> score
+    qrels/<split>.tsv[.gz]    header, then query-id <tab> corpus-id <tab> score
 
 Layout: Thakur et al. 2021, "BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval Models".
 """
@@ -36,16 +36,18 @@ def queries(folder: Path, split: str = "") -> Iterator[Query]:
 
 
 def qrels(folder: Path, split: str) -> Iterator[Qrel]:
-    """Yield the judgements of ``qrels/<split>.tsv``, judged zeros included.
+    """Yield the judgements of ``qrels/<split>.tsv`` (or that with .gz), judged zeros included.
 
     Raises:
         MissingError: no such split; the splits that are there are named.
         DataError: a line without three columns or with a score that is no whole number; the line is named.
     """
     path = folder / "qrels" / f"{split}.tsv"
+    if not path.is_file() and path.with_name(f"{path.name}.gz").is_file():
+        path = path.with_name(f"{path.name}.gz")
     if not path.is_file():
-        have = sorted(file.stem for file in (folder / "qrels").glob("*.tsv")) or ["none"]
-        raise MissingError(f"no {path}; splits there: {', '.join(have)}")
+        have = sorted({file.name.partition(".tsv")[0] for file in (folder / "qrels").glob("*.tsv*")}) or ["none"]
+        raise MissingError(f"no {path}, nor that with .gz; splits there: {', '.join(have)}")
     for number, line in enumerate(lines(path), 1):
         fields = line.split("\t")
         if not line.strip() or (number == 1 and fields[-1] == "score"):
@@ -59,4 +61,8 @@ def _find(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
-    raise MissingError(f"no {name} or {name}.gz in {folder}; a BEIR folder has corpus.jsonl, queries.jsonl and qrels/")
+    others = sorted(path.name for path in folder.parent.glob("*") if path.is_dir()) if not folder.is_dir() else []
+    beside = f"; folders beside it: {', '.join(others)}" if others else ""
+    raise MissingError(
+        f"no {name} or {name}.gz in {folder}; a BEIR folder has corpus.jsonl, queries.jsonl and qrels/{beside}"
+    )

@@ -57,7 +57,13 @@ def mixture(chosen: Params, languages: list[str]) -> dict[str, int | None]:
     extra = chosen.extra.language
     if extra is not None:
         if extra not in languages or extra in sizes:
-            raise ParamError(f"pair.extra.language: {one_of(extra, [lang for lang in languages if lang not in sizes])}")
+            left = [lang for lang in languages if lang not in sizes]
+            if not left:
+                raise ParamError(
+                    f"pair.extra.language: received {extra!r}, and pair.target is all languages already; it adds one"
+                    f" to a target of one, such as pair.target: {languages[0]}"
+                )
+            raise ParamError(f"pair.extra.language: {one_of(extra, left)}")
         sizes[extra] = chosen.extra.size
     return sizes
 

@@ -101,7 +101,7 @@ def test_stopped_after_any_step_it_goes_on_bit_for_bit(
 ) -> None:
     plain = training.trainer(layout, objective=objective, dropout=0.1, weight_decay=0.01, steps=5)
     plain.start()
-    session.train(plain, Checkpoints(tmp_path / "plain", 60), tmp_path / "curves")
+    session.train(plain, Checkpoints(tmp_path / "plain", 60), tmp_path / "curves", tmp_path / "speed")
     for stop in stops:
         folder = tmp_path / str(stop)
 
@@ -121,11 +121,11 @@ def test_stopped_after_any_step_it_goes_on_bit_for_bit(
 
                 made.run = stopped
                 with pytest.raises(KeyboardInterrupt):
-                    session.train(made, checkpoints, tmp_path / f"curves-{stop}")
+                    session.train(made, checkpoints, tmp_path / f"curves-{stop}", tmp_path / "speed")
                 assert [path.name for path in sorted(folder.iterdir())][-1] == f"step-{stop:09}"
                 assert len(list(folder.iterdir())) <= 2
             else:
-                session.train(made, checkpoints, tmp_path / f"curves-{stop}")
+                session.train(made, checkpoints, tmp_path / f"curves-{stop}", tmp_path / "speed")
         assert same(weights(made), weights(plain))
         lines = (tmp_path / f"curves-{stop}" / "plots" / "metrics" / "loss.tsv").read_text().splitlines()
         assert [line.split("\t")[0] for line in lines] == ["step", "1", "2", "3", "4", "5"]
@@ -137,7 +137,7 @@ def test_a_loss_that_is_no_number_is_one_line_and_moves_nothing(layout: Path, tm
     with torch.no_grad():
         made.head.log_scale.fill_(math.nan)
     with pytest.raises(ServiceError, match=r"train: loss nan, .* at step 1 of 3; lower train.learning_rate") as caught:
-        session.train(made, Checkpoints(tmp_path, 5), tmp_path / "curves")
+        session.train(made, Checkpoints(tmp_path, 5), tmp_path / "curves", tmp_path / "speed")
     assert "\n" not in str(caught.value)
     assert all(torch.equal(before[name], value) for name, value in weights(made).items() if name != "head.log_scale")
 
@@ -150,7 +150,7 @@ def test_memory_that_runs_out_is_one_line(layout: Path, tmp_path: Path) -> None:
 
     made.lanes.run = huge
     with pytest.raises(ServiceError, match=r"train: out of memory .*; set train.chunk to .* such as 4096"):
-        session.train(made, Checkpoints(tmp_path, 5), tmp_path / "curves")
+        session.train(made, Checkpoints(tmp_path, 5), tmp_path / "curves", tmp_path / "speed")
 
 
 CASES: list[dict[str, Any]] = [{"objective": name, "chunk": chunk} for name in sorted(OBJECTIVES) for chunk in (0, 50)]

@@ -22,10 +22,11 @@ class Point(NamedTuple):
 
 
 class Curves:
-    """The curves of a run of ``total`` steps: loss and learning rate in the DVCLive folder ``folder``, speed in ``speed``.
+    """The curves of a run of ``total`` steps, in DVCLive's folders ``folder`` (loss, learning rate) and ``speed``.
 
-    Speed stands apart since it is no result: the folder of an output must be the same on every run. ``history`` holds what was logged; given to another run it draws the same curves again, so that a run that goes on
-    from a checkpoint has no gap and no step twice, although DVC removed the folder in between.
+    Speed stands apart since it is no result: the folder of an output must be the same on every run. ``history`` holds
+    what was logged; given to another run it draws the same curves again, so that a run that goes on from a checkpoint
+    has no gap and no step twice, although DVC removed the folder in between.
     """
 
     def __init__(self, folder: Path, speed: Path, total: int, history: list[Any]) -> None:

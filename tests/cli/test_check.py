@@ -1,0 +1,45 @@
+"""`graded check`: a fault anywhere in params.yaml is one line before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graded.cli.check import legal
+from graded.errors import GradedError
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("sample/texts").mkdir(parents=True)
+    return (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def test_the_shipped_params_are_legal(text: str) -> None:
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    legal(Path("params.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "says"),
+    [
+        ("\ntau: 2", "\ntua: 2", "received 'tua' (did you mean 'tau'?)"),
+        ("\npair:\n", "\npair:\n  sise: 50\n", "no stage reads pair.sise: received 'sise' (did you mean 'size'?)"),
+        ("\nseed: 13", "\nseed: 13\nseed: 14", "'seed' stands twice, again on line"),
+        ("  path: sample/texts ", "  path: sample/text ", "corpus.path: no folder sample/text"),
+        ("[sample-a, sample-b]", "[sample-b]", "annotator: received 'sample-a'"),
+        ("[sample-a, sample-b]", "[sample-a, b]", "annotators: not in grade.annotators: received 'b'"),
+        ("recall@100", "recall@200", "recall@200 looks 200 deep, and retrieve.k: received 100"),
+        ("  target: all", "  target: xx", "pair.target: received 'xx'"),
+    ],
+)
+def test_a_fault_is_one_line(text: str, was: str, now: str, says: str) -> None:
+    assert was in text
+    Path("params.yaml").write_text(text.replace(was, now, 1), encoding="utf-8")
+    with pytest.raises(GradedError) as caught:
+        legal(Path("params.yaml"))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
