@@ -67,7 +67,6 @@ class Params(params.Section):
 def main() -> None:
     """Score all runs, compare, write."""
     chosen, seed = params.section("evaluate", Params), params.seed()
-    measures.deep_enough(chosen.metrics, (params.load().get("retrieve") or {}).get("k"))
     rows: list[tuple[Any, ...]] = []
     record: dict[str, Any] = {}
     headline: dict[str, Any] = {}
