@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.test_retrieve import STAGE, contents, write_workspace
+from tests.retrieving import STAGE, contents, write_workspace
 
 
 def ip(*words: str) -> None:

@@ -1,52 +1,20 @@
-"""Stage retrieve with a small random encoder: runs, shared corpora, restarts, several processes."""
+"""Stage retrieve with a small random encoder: exact runs, shared corpora, targets, kept vectors, listed passages."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from graded.errors import ParamError
+from graded.errors import DataError, MissingError, ParamError
 from graded.formats import atomic, table, trec
 from graded.retrieval.encoder import Encoder
-from graded.retrieval.search_corpus import Searcher
 from graded.stages import retrieve
-from tests.encoders import random_encoder
-from tests.training import free_port
+from tests.retrieving import contents, run_stage, write_workspace
 from tests.workspace import write_params
-
-WORDS = ["lumi", "järvi", "metsä", "kaupunki", "katu", "silta", "talvi", "kesä", "joki", "vuori"]
-
-
-def text(seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    return " ".join(rng.choice(WORDS, 6))
-
-
-def write_workspace(folder: Path, passages: int = 60, unit: int = 25) -> None:
-    """Two languages, one benchmark with all four directions and one with fi alone, sharing the corpora."""
-    write_params(folder, retrieve={"k": 10, "unit": unit})
-    random_encoder(folder / "data/encoder", "bert")
-    for number, lang in enumerate(["fi", "ar"]):
-        rows = [(f"{lang}{index}", "", text(1000 * number + index)) for index in range(passages)]
-        table.write_rows(folder / f"data/corpus/{lang}.parquet", table.PASSAGES, rows)
-    for name, langs in {"cross": ["fi", "ar"], "mono": ["fi"]}.items():
-        directions = [(one, other) for one in langs for other in langs]
-        for one, other in directions:
-            queries = [(f"q{index}", text(7 * index + len(one + other + name))) for index in range(5)]
-            table.write_rows(folder / f"data/benchmark/{name}/{one}-{other}/queries.parquet", table.QUERIES, queries)
-        entries = [
-            {"query_lang": one, "doc_lang": other, "corpus": f"data/corpus/{other}.parquet"}
-            for one, other in directions
-        ]
-        atomic.write_json(folder / f"data/benchmark/{name}/benchmark.json", {"name": name, "directions": entries})
 
 
 @pytest.fixture
@@ -55,15 +23,6 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     write_workspace(tmp_path)
     return tmp_path
-
-
-def run_stage(monkeypatch: pytest.MonkeyPatch, run: str = "data/run/base", target: str = "all") -> None:
-    monkeypatch.setattr(sys, "argv", ["retrieve", "--encoder", "data/encoder", "--run", run, "--target", target])
-    retrieve.main()
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.trec"))}
 
 
 def test_runs_hold_the_exact_best(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,32 +90,6 @@ def test_a_target_is_searched_for_alone(workspace: Path, monkeypatch: pytest.Mon
         run_stage(monkeypatch, "none")
 
 
-def test_a_stopped_run_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Units that were finished before the stop are not encoded again."""
-    seen: list[int] = []
-    real = Searcher._search_unit
-
-    def stops(self: Searcher, unit: Any, *args: Any) -> Any:
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        seen.append(unit.start)
-        return real(self, unit, *args)
-
-    monkeypatch.setattr(Searcher, "_search_unit", stops)
-    with pytest.raises(KeyboardInterrupt):
-        run_stage(monkeypatch)
-    assert not (workspace / "data/run").exists()
-    again: list[int] = []
-
-    def counted(self: Searcher, unit: Any, *args: Any) -> Any:
-        again.append(unit.start)
-        return real(self, unit, *args)
-
-    monkeypatch.setattr(Searcher, "_search_unit", counted)
-    run_stage(monkeypatch)
-    assert len(again) == 6 - len(seen)
-
-
 def test_the_cut_changes_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores differ by the encoder's own rounding at most; the order of clear differences stays."""
     run_stage(monkeypatch, "one")
@@ -208,72 +141,7 @@ def test_an_approximate_run_says_so(workspace: Path, monkeypatch: pytest.MonkeyP
     assert len(exact & {tuple(line.split()[:3:2]) for line in lines}) > 0.8 * len(exact)
 
 
-STAGE = [sys.executable, "-m", "graded.stages.retrieve", "--encoder", "data/encoder", "--run"]
-
-
-def alone(rank: int = 0, world: int = 1) -> dict[str, str]:
-    """The environment of one process of several; one thread."""
-    return {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
-
-
-def test_killed_and_started_again(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """kill -9 in the middle: what was finished is not made again, and the result is that of a run without a stop."""
-    write_workspace(workspace, passages=400, unit=10)
-    process = subprocess.Popen([*STAGE, "run"], env=alone())
-    folder = workspace / ".work/hits"
-    while not folder.is_dir() or len(list(folder.glob("[0-9a-f]*.parquet"))) < 5:
-        assert process.poll() is None, "it ended before it could be stopped"
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    finished = len(list(folder.glob("[0-9a-f]*.parquet")))
-    assert finished < 80
-    assert not (workspace / "run").exists()
-    units: list[int] = []
-    real = Searcher._search_unit
-
-    def counted(self: Searcher, unit: Any, *args: Any) -> Any:
-        units.append(unit.start)
-        return real(self, unit, *args)
-
-    monkeypatch.setattr(Searcher, "_search_unit", counted)
-    run_stage(monkeypatch, "again/run")
-    assert len(units) == 80 - finished
-    monkeypatch.setenv("DVC_ROOT", str(workspace / "elsewhere"))
-    run_stage(monkeypatch, "fresh/run")
-    assert contents(workspace / "again") == contents(workspace / "fresh")
-
-
-@pytest.mark.slow
-def test_one_of_two_is_killed_and_the_other_finishes(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_workspace(workspace, passages=400, unit=10)
-    both = [subprocess.Popen([*STAGE, "both/run"], env=alone(rank, 2)) for rank in range(2)]
-    folder = workspace / ".work/hits"
-    while not folder.is_dir() or len(list(folder.glob("[0-9a-f]*.parquet"))) < 5:
-        time.sleep(0.002)
-    both[1].kill()
-    assert both[0].wait(timeout=120) == 0
-    both[1].wait()
-    monkeypatch.setenv("DVC_ROOT", str(workspace / "elsewhere"))
-    run_stage(monkeypatch, "alone/run")
-    assert contents(workspace / "alone") == contents(workspace / "both")
-
-
-@pytest.mark.slow
-def test_under_accelerate_launch(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four processes, as on four GPUs; without GPUs each takes a share of the cores."""
-    launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "4", "--main_process_port"]
-    command = [sys.executable, "-m", *launcher, str(free_port()), *STAGE[1:], "four/run"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stdout.count("has done its part") == 3
-    monkeypatch.setenv("DVC_ROOT", str(workspace / "elsewhere"))
-    run_stage(monkeypatch, "one/run")
-    assert contents(workspace / "four") == contents(workspace / "one")
-
-
 def test_what_is_missing_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from graded.errors import DataError, MissingError
-
     (workspace / "data/corpus/ar.parquet").unlink()
     with pytest.raises(MissingError, match=r"no data/corpus/ar\.parquet"):
         run_stage(monkeypatch)
