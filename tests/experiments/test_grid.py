@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from graded import params
-from graded.cli.sweep import check
+from graded.cli.sweep import check, share
 from graded.errors import MissingError, ParamError
 from graded.experiments import grid
 from graded.experiments.plan import resolve
@@ -52,6 +52,17 @@ def test_names_tell_what_is_set_and_are_git_names(values: dict[str, Any], name: 
 
 def test_the_same_values_twice_are_one_experiment() -> None:
     assert len(grid.expand("s", form({"tau": [1, 2]}, {"tau": [2, 3]}))) == 3
+
+
+def test_hosts_share_a_sweep_and_leave_nothing_out() -> None:
+    points = grid.expand("mine", form({"tau": [1, 2, 3], "pair.size": [5, 10, 20]}))
+    parts = [share(points, f"{number}/4") for number in (1, 2, 3, 4)]
+    assert [len(part) for part in parts] == [3, 2, 2, 2]
+    assert sorted(point.name for part in parts for point in part) == sorted(point.name for point in points)
+    assert share(points, "1/1") == points
+    for wrong in ("0/4", "5/4", "3", "a/b", "1/0", "-1/2", ""):
+        with pytest.raises(ParamError, match=f"--part: received '{wrong}'; expected K/N"):
+            share(points, wrong)
 
 
 def test_an_empty_list_is_refused() -> None:

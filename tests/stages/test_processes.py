@@ -48,6 +48,7 @@ def test_a_search_is_that_of_one_process_and_a_killed_one_goes_on(
     one, four, torn = (tmp_path / name for name in ("one", "four", "torn"))
     arguments = RETRIEVE if stage == "retrieve" else ("candidate",)
     for folder in (one, four, torn):
+        folder.mkdir()
         write_candidates(folder) if stage == "candidate" else write_workspace(folder, passages=PASSAGES, unit=UNIT)
     units = 2 * PASSAGES // UNIT
     seconds = {}

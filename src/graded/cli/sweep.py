@@ -40,6 +40,7 @@ def sweep(
         str | None, typer.Option(help="Form of the sweep; default: sample on the shipped sample, else full.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Experiments at a time.")] = 1,
+    part: Annotated[str, typer.Option(help="K/N: every N-th experiment from the K-th, for one of N hosts.")] = "1/1",
     dry: Annotated[bool, typer.Option("--dry", help="Count and estimate, run nothing.")] = False,
     remote: Annotated[
         str | None, typer.Option(help="Git remote whose experiments count too; default: origin, where there is one.")
@@ -49,6 +50,8 @@ def sweep(
 
     Example: graded sweep figure5 --jobs 2
 
+    Example: graded sweep figure5 --part 3/8 --jobs 8
+
     Example: graded sweep figure5 --dry
     """
     params.inside()
@@ -56,7 +59,7 @@ def sweep(
     kind = form or default_form(chosen)
     if kind not in chosen.form:
         raise ParamError(f"sweep {title}: --form {one_of(kind, chosen.form)}")
-    points = grid.expand(title, chosen.form[kind])
+    points = share(grid.expand(title, chosen.form[kind]), part)
     say(f"{title}: {chosen.title}{f' ({chosen.paper})' if chosen.paper else ''}, form {kind}")
     consult(remote)
 
@@ -66,6 +69,18 @@ def sweep(
     names = run(title, points, jobs=jobs, dry=dry, check=check)
     if names and not dry:
         table_of([names[point.name] for point in points], chosen.show)
+
+
+def share(points: list[grid.Point], part: str) -> list[grid.Point]:
+    """Return the experiments of one of several hosts.
+
+    Raises:
+        ParamError: ``part`` is not K/N with K from 1 to N.
+    """
+    number, slash, count = part.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ParamError(f"--part: received {part!r}; expected K/N with 1 <= K <= N, such as 3/8")
+    return points[int(number) - 1 :: int(count)]
 
 
 def default_form(chosen: grid.Sweep) -> str:
