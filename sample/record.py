@@ -21,6 +21,8 @@ from graded.sources import beir
 HERE = Path(__file__).resolve().parent
 ANNOTATORS = ("sample-a", "sample-b")
 DEPTH = 20
+#: How a passage of another topic that a table leaves out was read; the listed ones were read one by one.
+APART = "read as one of the other topics' passages, all at once, as nothing to do with this query; cost 0"
 
 
 def table(path: Path) -> Iterator[dict[str, str]]:
@@ -65,6 +67,7 @@ def grades(
                 "stage": "grade", "annotator": annotator, "language": lang, "query": query["text"],
                 "title": passages[doc_id].title, "passage": passages[doc_id].text,
                 "reply": f"[{known.get(doc_id, '0')}]",
+                **({} if doc_id in known else {"provenance": APART}),
             }  # fmt: skip
 
 

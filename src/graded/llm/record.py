@@ -10,6 +10,7 @@ A file is JSONL, or TSV with a head line, one reading a row:
     title      the passage's title; may be absent
     passage    the passage's text
     reply      what was answered, word for word
+    provenance how this one was read; may be absent
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from graded.llm.writer import Writer, now
 from graded.records import passage_text
 
 PROVENANCE = "read in bulk by a large language model with this prompt, cost 0"
-LEGAL = ("stage", "annotator", "language", "style", "query", "title", "passage", "reply")
+LEGAL = ("stage", "annotator", "language", "style", "query", "title", "passage", "reply", "provenance")
 GROUP = 1000
 
 
@@ -94,7 +95,7 @@ def record(
         rows: see :func:`readings`.
         writer: the model of stage query, as params.yaml has it.
         annotators: the models of stage grade by name.
-        provenance: kept in each record.
+        provenance: kept in each record whose row names none.
     """
     written = there = 0
     group: list[dict[str, Any]] = []
@@ -111,7 +112,7 @@ def record(
                     "key": name.hex(), "kind": "reply", "at": now(), "usd": 0.0, "stage": row["stage"],
                     "lang": row.get("language") or "", "family": model.family, "model": model.model,
                     "in": characters(messages), "reply": to_json(Reply(row["reply"], model=model.model)),
-                    "provenance": provenance,
+                    "provenance": row.get("provenance") or provenance,
                 }
             )  # fmt: skip
             written += 1
