@@ -86,7 +86,7 @@ def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undist
         lost, kept = 0, set[str]()
         for number in range(kills):
             running = start(folder)
-            goal = server_replies(server) + draw.randint(0, pairs // kills // 2)
+            goal = server_replies(server) + draw.randint(0, 9 * pairs // kills // 5)
             until = time.monotonic() + 60
             while server_replies(server) < goal and time.monotonic() < until and running[0].poll() is None:
                 time.sleep(0.005)

@@ -104,7 +104,9 @@ class Progress:
     def _draw(self) -> None:
         width = 20
         filled = int(width * min(self.done / self.total, 1.0)) if self.total else width
-        self.stream.write(f"\r\x1b[K{'━' * filled}{'╌' * (width - filled)} {self._line()}")
+        text = f"{'━' * filled}{'╌' * (width - filled)} {self._line()}"
+        columns = os.get_terminal_size(self.stream.fileno()).columns or 80  # a longer line would not be drawn over
+        self.stream.write("\r\x1b[K" + (text if len(text) < columns else text[: columns - 2] + "…"))
         self.stream.flush()
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from graded.cli import app
 from graded.cli.estimate import short
 from graded.errors import DataError, GradedError
+from graded.formats import table
 from graded.llm.ledger import Ledger, spent
 from graded.llm.store import Store
 from graded.llm.writer import Writer
 from graded.stages import grade, query
+from tests.conftest import ROOT
 from tests.llm import buying
 from tests.llm import workspace as work
 from tests.llm.test_ledger import hold, reply
 from tests.standin import StandIn
+from tests.workspace import write_params
 
 
 @pytest.fixture
@@ -107,6 +112,27 @@ def test_the_estimate_is_what_is_then_billed(folder: Path) -> None:
         said = graded("estimate")
         assert billed(said) == (0, 0.0)
         assert max(map(len, said.splitlines())) <= 100
+
+
+def test_before_anything_is_measured_it_is_within_5_percent_too(folder: Path) -> None:
+    with StandIn() as server:
+        judges = {"annotators": {"a": buying.judge(server), "b": buying.judge(server, seed=2)}}
+        work.make(folder, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
+        values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+        languages = ["fi", "ar", "ja", "ru", "es", "en"]
+        write_params(folder, **{**values, "languages": languages, "candidate": {"k": 3}})
+        for lang in languages:
+            lines = (ROOT / "sample/texts" / lang / "corpus.jsonl").read_text(encoding="utf-8").splitlines()[:10]
+            rows = [(one["_id"], one["title"], one["text"]) for one in map(json.loads, lines)]
+            table.write_rows(folder / f"data/sample/{lang}.parquet", table.PASSAGES, rows)
+        count, dollars = billed(graded("estimate"))
+        query.main()
+        between, paid = billed(graded("estimate")), spent(folder).paid
+        work.make_candidates(folder, languages=languages)
+        grade.main()
+        assert server.counts.billed.total() == count == 120 + between[0]
+        assert between[1] == pytest.approx(spent(folder).paid - paid, rel=0.05)
+        assert dollars == pytest.approx(spent(folder).paid, rel=0.05)
 
 
 @pytest.mark.parametrize(

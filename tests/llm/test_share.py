@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from graded.errors import MissingError, ServiceError
+from graded.errors import MissingError, ParamError
 from graded.llm.ledger import Ledger, spent
 from graded.llm.share import merge, publish, pull
 from graded.llm.store import Store
@@ -72,7 +72,7 @@ def test_what_one_published_another_reads_and_adds_to(repository: Path, tmp_path
     assert len(list((other / "data/ledger").iterdir())) == 2
     assert merge(Store(other), "more") == (1, 3)
     assert len(Ledger(other).state.known) == 4
-    with pytest.raises(ServiceError, match="nowhere"):
+    with pytest.raises(ParamError, match=r"no revision .nowhere. here; expected a branch"):
         merge(Store(other), "nowhere")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ def make(folder: Path, *, passages: int = 4, **values: Any) -> None:
         table.write_rows(folder / f"data/sample/{lang}.parquet", table.PASSAGES, rows)
 
 
-def make_candidates(folder: Path, *, depth: int = 3) -> None:
+def make_candidates(folder: Path, *, depth: int = 3, languages: Sequence[str] = ("fi", "ar")) -> None:
     """Write data/candidate from data/query: for each written query the first ``depth`` passages."""
-    for lang in ("fi", "ar"):
+    for lang in languages:
         docs = [doc_id for (doc_id,) in table.read_rows(folder / f"data/sample/{lang}.parquet", "doc_id")][:depth]
         queries = [
             name

@@ -38,7 +38,7 @@ def answer(body: Body) -> str:
     digest = sha256(content.encode("utf-8", "surrogatepass")).digest()
     if not found:
         return f"[{digest[0] % 4}]"
-    words = found["passage"].split()
+    words = [word[:24] for word in found["passage"].split()]  # a script without spaces: not the whole passage
     start = digest[0] % max(len(words) - 4, 1)
     query = " ".join(words[start : start + 5])[:80] or "empty"
     return query if _STYLE in content else f"{query}?"
@@ -66,8 +66,8 @@ def completion(body: Body, text: str, key: str, fault: str | None) -> dict[str, 
         finish, content = "length", "Looking at the passage,"
     elif fault == "nonsense":
         content = "It depends on what is meant."
-    prompt = sum(len(message["content"].encode("utf-8", "replace")) for message in body["messages"]) // 4 + 8
-    written = max(1, (len(content.encode()) + 3) // 4) if content not in _GRADES else 3
+    prompt = sum(tokens(message["content"]) + 4 for message in body["messages"])
+    written = max(1, tokens(content)) if content not in _GRADES else 3
     choice: dict[str, Any] = {
         "index": 0,
         "message": {"role": "assistant", "content": content if refusal is None else None, "refusal": refusal},
@@ -86,6 +86,16 @@ def completion(body: Body, text: str, key: str, fault: str | None) -> dict[str, 
 
 
 _GRADES = ("[0]", "[1]", "[2]", "[3]")
+_NOT_ASCII, _NOT_WIDE = bytes(range(0x80, 0x100)), bytes([*range(0xE0), *range(0xF0, 0x100)])
+
+
+def tokens(text: str) -> int:
+    """Return about as many as a large byte-pair vocabulary has: 0.23 an ASCII character, 0.33 one of two bytes
+    (Cyrillic, Arabic, accented letters), 0.75 one of three (kana, han).
+    """
+    data = text.encode("utf-8", "replace")
+    plain, wide = len(data.translate(None, _NOT_ASCII)), len(data.translate(None, _NOT_WIDE))
+    return round(0.23 * plain + 0.33 * (len(data) - plain - 3 * wide) / 2 + 0.75 * wide)
 
 
 def encoded(answered: dict[str, Any], body: Body) -> bytes:

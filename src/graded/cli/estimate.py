@@ -14,11 +14,9 @@ from graded.llm.estimate import estimate as lines
 from graded.llm.job import Job
 from graded.llm.ledger import Ledger
 from graded.llm.procure import cap
+from graded.llm.tokens import QUERY
 from graded.records import passage_text
 from graded.stages import grade, query
-
-#: Characters of a query that is not written yet.
-QUERY_SIZE = 45
 
 
 def estimate() -> None:
@@ -79,7 +77,7 @@ def rough(job: Job, languages: list[str], writer: query.Params) -> Rough:
         written = len(sizes[: writer.passages]) * len(writer.styles)
         requests[lang] = written * min(depth, len(sizes))
         mean = sum(sizes) / max(len(sizes), 1)
-        characters[lang] = round(requests[lang] * (job.frame + mean + QUERY_SIZE))
+        characters[lang] = round(requests[lang] * (job.frame + mean + QUERY))
     return Rough(job, requests, characters)
 
 

@@ -49,7 +49,7 @@ def status_command() -> None:
     store, state = ledger.store, ledger.state
     twice = found.replies - len(state.known)
     say(f"replies        {len(state.known):,}" + (f" ({twice:,} of them bought twice)" if twice else ""))
-    say(f"files          {len(store.segments()):,} segments, {len(store.writers()):,} open files")
+    say(f"files          {len(store.segments()):,} sealed, {len(store.writers()):,} open")
     say(f"possibly paid  {found.lost:,} requests that may have been billed, at most ${found.lost_dollars:,.2f}")
     say(f"this clone     ${state.paid:,.2f} paid, ${state.lost + state.reserved:,.2f} possibly paid or in flight")
     for path in store.damage():
@@ -93,7 +93,7 @@ def merge_command(
     Example: git merge theirs; graded ledger merge theirs; dvc repro; git add --all; git commit
     """
     done = merge(Ledger().store, revision)
-    say(f"data/ledger: {done.added} segments added, {done.segments} in all; now: git add data/ledger.dvc && git commit")
+    say(f"data/ledger: {done.added} segments added of {done.segments}; now: git add data/ledger.dvc && git commit")
 
 
 @app.command("export")
@@ -133,7 +133,7 @@ def publish_command(
     Example: graded ledger publish --push
     """
     done = publish(Ledger().store, push=push)
-    say(f"data/ledger: {done.added} segments added, {done.segments} in all; now: git add data/ledger.dvc && git commit")
+    say(f"data/ledger: {done.added} segments added of {done.segments}; now: git add data/ledger.dvc && git commit")
 
 
 @app.command("pull")

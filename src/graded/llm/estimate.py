@@ -41,7 +41,8 @@ def estimate(ledger: Ledger, jobs: Sequence[Job | Rough], prices: Prices) -> Ite
     Raises:
         ParamError: a model has no price. One that is recorded only has none and costs nothing.
     """
-    rates = Rates(ledger)
+    frames = {job.stage: job.frame for job in (one.job if isinstance(one, Rough) else one for one in jobs)}
+    rates = Rates(ledger, frames)
     for one in jobs:
         job = one.job if isinstance(one, Rough) else one
         price = FREE if job.model.family == "recorded" else prices.of(job.model)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from graded import remote, remote_check
-from graded.errors import DataError, GradedError, MissingError, ServiceError
+from graded.errors import DataError, GradedError, MissingError, ParamError, ServiceError
 from graded.formats.atomic import atomic, write_text
 from graded.llm.store import SUFFIX, Store
 
@@ -79,9 +79,14 @@ def merge(store: Store, revision: str) -> Published:
     Where git could not merge data/ledger.dvc or dvc.lock, this side's is taken first; `dvc repro` renews dvc.lock.
 
     Raises:
+        ParamError: there is no such revision; nothing is touched.
         MissingError: this clone's own snapshot is not here.
-        ServiceError: there is no such revision or it has no data/ledger, or its segments are in no remote.
+        ServiceError: the revision has no data/ledger, or its segments are in no remote.
     """
+    if not _git(store, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip():
+        raise ParamError(
+            f"no revision {revision!r} here; expected a branch, tag or commit: git fetch; git branch --all"
+        )
     conflicts = _git(store, "ls-files", "--unmerged", "--", str(POINTER), "dvc.lock")
     for name in (str(POINTER), "dvc.lock"):  # DVC reads neither with git's marks in it; the other side is `revision`
         if f"\t{name}\n" in conflicts:

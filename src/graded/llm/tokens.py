@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from graded.llm.ledger import Ledger
@@ -16,24 +17,36 @@ RATES = {
     "fa": 0.38, "hi": 0.35, "bn": 0.40, "te": 0.45, "th": 0.45, "ko": 0.60, "ja": 0.75, "zh": 0.80, "yo": 0.45,
 }  # fmt: skip
 OTHER = 0.45
-#: Completion tokens a reply where nothing was measured yet.
-COMPLETION = {"query": 20.0, "grade": 4.0}
+#: Completion tokens of a grade where nothing was measured yet, and characters of a query that is not written yet.
+GRADE, QUERY = 4.0, 45
 
 
 class Rate(NamedTuple):
-    """How many tokens a request has: ``prompt`` and ``cached`` a character, ``completion`` a reply."""
+    """How many tokens a request has: ``prompt`` and ``cached`` a character, ``completion`` a reply.
+
+    ``measured``: the rate is one of whole requests, instructions and all; else ``prompt`` is that of texts in the
+    language, and ``frame`` that of the instructions.
+    """
 
     prompt: float
     cached: float
     completion: float
     measured: bool
+    frame: float = 0.0
 
 
 class Rates:
-    """Measured rates of each (stage, family, model, language), from the ledger's own usage."""
+    """Rates of each (stage, family, model, language), from the ledger's own usage where it has some.
 
-    def __init__(self, ledger: Ledger | None = None) -> None:
+    Args:
+        ledger: where usage is read from.
+        frames: characters of each stage's instructions, where known: what one stage has measured then also serves
+            another one, whose requests have more or fewer instructions around the texts.
+    """
+
+    def __init__(self, ledger: Ledger | None = None, frames: Mapping[str, int] | None = None) -> None:
         self._sums: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0, 0.0])
+        self._frames = frames or {}
         for line in ledger.lines() if ledger else ():
             if reply_key(line) is not None:
                 self.add(decode(line))
@@ -49,13 +62,26 @@ class Rates:
                 sums[index] += value
 
     def of(self, stage: str, family: str, model: str, language: str) -> Rate:
-        """Return the rate of one language: its own, or the language's default."""
+        """Return the rate of one language: its own, or another stage's, or the language's default."""
         chars, prompt, completion, cached, count = self._sums.get((stage, family, model, language), [0.0] * 5)
         if count:
             return Rate(prompt / chars, cached / chars, completion / count, True)
         _, _, completion, _, count = self._sums.get((stage, family, model, ""), [0.0] * 5)
-        mean = completion / count if count else COMPLETION.get(stage, 20.0)
-        return Rate(RATES.get(language, OTHER), 0.0, mean, False)
+        default = RATES.get(language, OTHER)
+        written = completion / count if count else QUERY * default if stage == "query" else GRADE
+        frame, text = self._elsewhere(family, model, language) or (RATES["en"], default)
+        return Rate(text, 0.0, written, False, frame)
+
+    def _elsewhere(self, family: str, model: str, language: str) -> tuple[float, float] | None:
+        """Return the tokens a character of English instructions and of texts, from a stage that has measured them."""
+        for stage, frame in self._frames.items():
+            chars, prompt, _, _, count = self._sums.get((stage, family, model, language), [0.0] * 5)
+            if chars <= frame * count:
+                continue
+            letters, tokens, *_ = self._sums.get((stage, family, model, "en"), [0.0] * 5)
+            english = tokens / letters if letters else RATES["en"]
+            return english, max((prompt - english * frame * count) / (chars - frame * count), 0.0)
+        return None
 
 
 class Amount(NamedTuple):
@@ -77,5 +103,5 @@ def amount(rate: Rate, requests: int, characters: int, frame: int) -> Amount:
         prompt = rate.prompt * characters
     else:
         fixed = min(frame * requests, characters)
-        prompt = RATES["en"] * fixed + rate.prompt * (characters - fixed)
+        prompt = rate.frame * fixed + rate.prompt * (characters - fixed)
     return Amount(requests, round(prompt), round(rate.cached * characters), round(rate.completion * requests))
