@@ -32,6 +32,10 @@ PROFILE = ROOT / "profiles" / "real-texts.yaml"
 PASSAGE = re.compile(r"\ABEGIN PASSAGE (\w+)\n(?P<passage>.*)\nEND PASSAGE \1\n", re.DOTALL)
 
 
+#: The sets that a sweep is measured on.
+SEARCHED = ["xquad-fi", "jsquad"]
+
+
 def judgements(folders: dict[str, Path]) -> Answer:
     """Return an answerer: for a passage one of its training questions, for a pair its grade.
 
@@ -83,9 +87,8 @@ def settings(base_url: str, options: argparse.Namespace, profile: dict[str, Any]
     # Experiments run in copies of the clone elsewhere, so the texts need an absolute path.
     values |= {"corpus": {"path": str(REAL.resolve())}, "benchmark": {"path": str(REAL.resolve())}}
     if options.sweep:
-        sets = {name: one for name, one in profile["benchmark"]["sets"].items() if one.get("role") != "dev"}
-        tested = [name for name, one in sets.items() if set(one["folder"]) & set(options.languages)]
-        values["retrieve"] = {"sets": tested, "directions": "target"}
+        # What four cores can do in an hour: short training texts, and the two smaller collections to search.
+        values |= {"retrieve": {"sets": SEARCHED, "directions": "target"}, "train": {"max_length": 128}}
     if options.languages:
         values["languages"] = options.languages
     if options.passages:
@@ -102,7 +105,7 @@ def main() -> None:
     parser.add_argument("--sweep", help="a sweep of sweeps/ to run on them")
     parser.add_argument("--form", default="small", help="its form")
     parser.add_argument("--jobs", type=int, default=2, help="its experiments at a time")
-    parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
+    parser.add_argument("--keep", type=Path, help="work in this folder and keep it; go on where it is there")
     options = parser.parse_args()
     if options.sweep:
         options.languages, options.passages = options.languages or ["fi", "ja"], options.passages or 1000
@@ -111,8 +114,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        target = clones.clone(folder / "graded")
-        (folder / "shared").symlink_to(REAL.parent)
+        target = folder / "graded"
+        if not target.exists():
+            clones.clone(target)
         profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
         folders = profile["corpus"]["folder"]
         wanted = options.languages or list(folders)
