@@ -67,7 +67,8 @@ def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None
         keys += [Key("better", "good"), Key("worse", "bad"), Key("no difference shown", "muted")]
     caption = (
         "Left: mean over the benchmark's queries, with its 95% interval. Right: fine-tuned minus base on the same "
-        "queries; where the interval crosses zero, no difference is shown."
+        "queries; where the interval crosses zero, no difference is shown. Each interval is of its language alone; the "
+        "table corrects for their number."
     )
     shown = tuple({key: value for key, value in row.items() if key != "about"} for row in points)
     name = f"comparison-{set_name}"

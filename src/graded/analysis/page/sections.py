@@ -135,7 +135,8 @@ def agreement(agree: Mapping[str, Any]) -> Section:
         for lang, part in found.items():
             names, shares = (couple, published.language(lang)), (percent(part["exact"]), percent(part["within_one"]))
             values = (cell(part["pairs"]), sortable(part["kappa"]), sortable(part["AC2"]))
-            lines.append((*names, *values, *shares, cell(part["lean"])))
+            lean = part["lean"]
+            lines.append((*names, *values, *shares, "" if lean is None else (f"{lean:+.3f}", lean)))
     columns = (
         Column("annotators"), Column("language"), Column("pairs", True), Column("κ [95%]", True),
         Column("AC2 [95%]", True), Column("same grade", True), Column("within one", True), Column("lean", True),
