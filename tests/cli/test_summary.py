@@ -49,6 +49,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_replies_of_another_run_are_not_those_in_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The note of stage grade tells of 1,203 rows; the two that are here came from DVC's cache."""
+    schema = pa.schema([("query_id", pa.string())])
+    table.write_rows(Path("data/grade/a/fi.parquet"), schema, [("q1",), ("q2",)])
+    summary()
+    assert "dollars spent  0.12 (2 replies bought, 12 reused)" in capsys.readouterr().out
+
+
 def test_every_figure_is_shown_within_100_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary()
     shown = capsys.readouterr().out

@@ -160,8 +160,8 @@ def pair_line() -> str:
 
 def money_line() -> str:
     """Return what the replies in use cost in the last run of the stages that ask for them."""
-    from graded.llm.ledger import last_run
+    from graded.llm.ledger import in_use
 
-    runs = [found for stage in ("query", "grade") if (found := last_run(stage)) is not None]
+    runs = in_use()
     reused, bought = sum(one.reused for one in runs), sum(one.bought for one in runs)
     return f"dollars spent  {sum(one.dollars for one in runs):.2f} ({bought:,} replies bought, {reused:,} reused)"

@@ -44,6 +44,7 @@ def annotate(
     wants = [Want(job, 1) for job in jobs]
     before, counts = ledger.state.paid, [0, 0]
     found = _round(ledger, wants, dtype, read, how, counts)
+    rows = sum(counts)
     again = np.array([OUTCOMES.index(outcome) for outcome in how.reask.outcomes], dtype=np.int8)
     for attempt in range(2, how.reask.times + 2):
         wants = []
@@ -54,7 +55,7 @@ def annotate(
         for want, readings, newer in zip(wants, found, _round(ledger, wants, dtype, read, how, counts), strict=True):
             readings[want.rows] = newer
     for stage in {job.stage for job in jobs}:
-        note_run(ledger.store, Run(stage, counts[0], counts[1], ledger.state.paid - before))
+        note_run(ledger.store, Run(stage, counts[0], counts[1], ledger.state.paid - before, rows))
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graded.formats import table
 from graded.formats.atomic import write_json
 from graded.llm.lines import decode, reply_key
 from graded.llm.state import Keys, State, pack
@@ -70,19 +71,20 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How one stage last ran: replies it took from the ledger, those it bought for that, and their dollars."""
+    """How one stage last ran: replies it took from the ledger, those it bought, their dollars; the rows it wrote."""
 
     stage: str
     reused: int
     bought: int
     dollars: float
+    rows: int
 
 
 def note_run(store: Store, run: Run) -> None:
     """Keep ``run`` beside the ledger; it is no output of the stage, whose files depend on its inputs alone."""
     write_json(
         store.folder / "runs" / f"{run.stage}.json",
-        {"stage": run.stage, "reused": run.reused, "bought": run.bought, "dollars": run.dollars},
+        asdict(run),
     )
 
 
@@ -91,7 +93,24 @@ def last_run(stage: str, root: Path | None = None) -> Run | None:
     path = Store(root).folder / "runs" / f"{stage}.json"
     if not path.is_file():
         return None
-    return Run(**json.loads(path.read_text(encoding="utf-8")))
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return Run(**{"rows": values["reused"] + values["bought"]} | values)
+
+
+def in_use(root: Path | None = None) -> list[Run]:
+    """Return for query and grade the replies in data/ that they left, and what those cost when the stage last ran here.
+
+    A note of another run (the stage's output has since come from DVC's cache) says nothing of them: all are reused.
+    """
+    found = []
+    for stage in ("query", "grade"):
+        files = sorted((root or Path()).glob(f"data/{stage}/**/*.parquet"))
+        rows, note = sum(map(table.count_rows, files)), last_run(stage, root)
+        if note is not None and (not files or note.rows == rows):
+            found.append(note)
+        elif files:
+            found.append(Run(stage, rows, 0, 0.0, rows))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from graded.analysis.tables import Table, csv_rows
 from graded.console import run, say
 from graded.errors import DataError, MissingError
 from graded.formats import atomic, table
-from graded.llm.ledger import last_run
+from graded.llm.ledger import in_use
 
 DATA, OUT = Path("data"), Path("report")
 EVALUATE, AGREE = Path("metrics/evaluate.json"), Path("metrics/agree.json")
@@ -157,7 +157,7 @@ def facts(everything: Mapping[str, Any], counts: Sequence[Mapping[str, Any]], ta
     pairs, positives = (sum(row[name] for row in counts) for name in ("pairs", "positives"))
     encoder, train = everything.get("encoder") or {}, everything.get("train") or {}
     revision = str(encoder.get("revision") or "")[:12]
-    runs = [found for stage in ("query", "grade") if (found := last_run(stage)) is not None]
+    runs = in_use()
     bought, reused = sum(one.bought for one in runs), sum(one.reused for one in runs)
     lines = [
         Fact("Threshold τ", tau, "grades at or above it are positives"),
