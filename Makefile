@@ -53,9 +53,11 @@ docs: .venv/.dev ## the documentation as a site in site/, without warnings and w
 	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
 	@echo "site/index.html"
 
+BENCHES := $(filter-out harness train_sides,$(basename $(notdir $(wildcard bench/[a-z]*.py))))
 .PHONY: bench
 bench: .venv/.dev ## one benchmark, as in: make bench NAME=encode; without NAME all of them
-	@for name in $(or $(NAME),$(filter-out harness,$(basename $(notdir $(wildcard bench/[a-z]*.py))))); do python -m bench.$$name; done
+	@$(if $(filter-out $(BENCHES),$(NAME)),echo "no benchmark '$(NAME)'; there are: $(BENCHES)" >&2; exit 2)
+	@for name in $(or $(NAME),$(BENCHES)); do python -m bench.$$name; done
 
 .PHONY: record
 record: .venv/.run ## write the sample's readings into its ledger again (after a prompt or text changed)
