@@ -1,11 +1,10 @@
-"""Stage retrieve on two hosts: linked network namespaces, a shared folder, `accelerate launch` on each.
+"""Stages candidate, retrieve and train on two hosts: linked network namespaces, a shared folder, a launcher on each.
 
 Needs root (or the right to make namespaces) and the program `ip`; elsewhere it is skipped with the reason.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,9 +13,32 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
-from tests.retrieving import STAGE, contents, write_workspace
+from tests import encoders, launching, training
+from tests.retrieving import contents, write_workspace
+from tests.stages.test_processes import candidates, write_candidates
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(1200)]
+
+RETRIEVE = ("retrieve", "--encoder", "data/encoder", "--run", "run")
+
+
+class Host:
+    """A network namespace: its name, its address, and the interface that leads to the other."""
+
+    def __init__(self, name: str, number: int, interface: str) -> None:
+        self.name, self.number, self.interface = name, number, interface
+
+    def start(self, folder: Path, program: list[str], **more: str) -> subprocess.Popen[str]:
+        """Start the launcher of two of the four processes here."""
+        launcher = launching.flags(
+            4, 29511, "--num_machines", "2", "--machine_rank", str(self.number), "--main_process_ip", "10.77.0.1"
+        )
+        enter = ["ip", "netns", "exec", self.name]
+        return launching.start([*enter, *launcher, *program], folder, GLOO_SOCKET_IFNAME=self.interface, **more)
 
 
 def ip(*words: str) -> None:
@@ -26,8 +48,8 @@ def ip(*words: str) -> None:
 
 
 @pytest.fixture
-def hosts() -> Iterator[list[str]]:
-    """Names of two network namespaces, 10.77.0.1 and 10.77.0.2; nothing else can be reached from them."""
+def hosts() -> Iterator[list[Host]]:
+    """Two network namespaces, 10.77.0.1 and 10.77.0.2; nothing else can be reached from them."""
     if shutil.which("ip") is None:
         pytest.skip("two hosts: the program `ip` (iproute2) is not here")
     tag = uuid.uuid4().hex[:6]
@@ -41,7 +63,7 @@ def hosts() -> Iterator[list[str]]:
             ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", end)
             ip("-n", name, "link", "set", end, "up")
             ip("-n", name, "link", "set", "lo", "up")
-        yield names
+        yield [Host(name, number, end) for number, (name, end) in enumerate(zip(names, ends, strict=True))]
     except PermissionError as error:
         pytest.skip(f"two hosts: may not make network namespaces ({error})")
     finally:
@@ -49,33 +71,60 @@ def hosts() -> Iterator[list[str]]:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
-@pytest.mark.slow
-def test_two_hosts_give_what_one_process_gives(
-    hosts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def both(hosts: list[Host], folder: Path, program: list[str], **more: str) -> list[str]:
+    """Run a program on both hosts to its end and return what each said."""
+    processes = [host.start(folder, program, **more) for host in hosts]
+    return [launching.end(process) for process in processes]
+
+
+@pytest.mark.parametrize("stage", ["candidate", "retrieve"])
+def test_a_search_on_two_hosts_is_that_of_one_process(
+    hosts: list[Host], tmp_path: Path, stage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    write_workspace(tmp_path, passages=1500, unit=50)
-    flags = [
-        "--multi_gpu", "--num_machines", "2", "--num_processes", "4", "--main_process_ip", "10.77.0.1",
-        "--main_process_port", "29511", "--mixed_precision", "no", "--dynamo_backend", "no",
-    ]  # fmt: skip
-    start = time.monotonic()
-    processes = [
-        subprocess.Popen(
-            ["ip", "netns", "exec", host, sys.executable, "-m", "accelerate.commands.launch", *flags,
-             "--machine_rank", str(number), *STAGE[1:], "hosts/run"],
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True,
-        )
-        for number, host in enumerate(hosts)
-    ]  # fmt: skip
-    said = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert [text.count("has done its part") for text in said] == [1, 2], "two processes on each host"
-    two = time.monotonic() - start
-    start = time.monotonic()
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "DVC_ROOT": str(tmp_path / "elsewhere")}
-    subprocess.run([*STAGE, "one/run"], check=True, env=env)
+    """Then again with a process killed on the second host: nothing that was finished is made again."""
+    one, two, torn = (tmp_path / name for name in ("one", "two", "torn"))
+    arguments = RETRIEVE if stage == "retrieve" else ("candidate",)
+    for folder in (one, two, torn):
+        folder.mkdir()
+        write_candidates(folder) if stage == "candidate" else write_workspace(folder, passages=2000, unit=40)
+    begin = time.monotonic()
+    both(hosts, two, launching.noting(two, *arguments))
+    seconds = time.monotonic() - begin
+    made = launching.notes(two)
+    assert len(made) == len({unit for _, unit in made}) == 100, "each unit once"
+    assert {rank for rank, _ in made} == {"0", "1", "2", "3"}, "two processes on each host"
+    launching.end(launching.start([sys.executable, *launching.noting(one, *arguments)], one))
+
+    program = launching.noting(torn, *arguments)
+    first = [host.start(torn, program) for host in hosts]
+    hits = torn / ".work/hits"
+    launching.kill_a_rank(first[1], 3, lambda: hits.is_dir() and len(list(hits.glob("[0-9a-f]*.parquet"))) > 10)
+    first[0].communicate(timeout=300)  # it goes on without the other host, or ends; either will do
+    finished = len(launching.notes(torn)) if (torn / "run").exists() or (torn / "data/candidate").exists() else None
+    if finished is None:
+        kept = len(list(hits.glob("[0-9a-f]*.parquet")))
+        (torn / "notes").unlink()
+        both(hosts, torn, program)
+        assert len(launching.notes(torn)) == 100 - kept, "what was finished is not made again"
+    outs = [contents(folder) if stage == "retrieve" else candidates(folder) for folder in (one, two, torn)]
+    assert outs[0]
+    assert outs[0] == outs[1] == outs[2]
     with capsys.disabled():
-        print(f"\ntwo hosts of two processes {two:.1f} s, one process {time.monotonic() - start:.1f} s (with start-up)")
-    assert contents(tmp_path / "hosts") == contents(tmp_path / "one")
+        print(f"\n{stage}: two hosts of two processes, one thread each: {seconds:.1f} s with start-up")
+
+
+def test_training_on_two_hosts_is_that_of_one(hosts: list[Host], tmp_path: Path) -> None:
+    tiny = encoders.random_encoder(tmp_path / "encoder", "xlm-roberta", temperature=0.05)
+    chosen = {"batch_size": 8, "budget": "steps", "steps": 12, "dropout": 0.0, "threads": 1, "checkpoint_minutes": 0}
+    local, two = (tmp_path / name for name in ("local", "two"))
+    for folder in (local, two):
+        folder.mkdir()
+        training.write(folder, None, **chosen)
+        shutil.copytree(tiny, folder / "data" / "encoder")
+    program = ["-m", "graded.stages.train"]
+    launching.end(launching.start([*launching.flags(4, training.free_port()), *program], local, ACCELERATE_USE_CPU="1"))
+    said = both(hosts, two, program, ACCELERATE_USE_CPU="1")
+    assert "infonce on 4 processes" in said[0]
+    weights = [load_file(folder / "data/model/model.safetensors") for folder in (local, two)]
+    for name, value in weights[0].items():
+        np.testing.assert_array_equal(value, weights[1][name], err_msg=name)
