@@ -74,7 +74,7 @@ def test_a_pool_is_named_in_the_metric(folder: Path, capsys: pytest.CaptureFixtu
     compare("data/run/base", "data/run/tuned", markdown=True)
     said = capsys.readouterr().out
     assert "| toy-pool nDCG@10-pool | fi | 30 |" in said
-    assert "\n\n-pool: judged passages and the base's first hits were searched" in said
+    assert "\n\n-pool: of judged passages and the base's first hits; gains over the base look larger" in said
     compare("data/run/base", "data/run/tuned", metric="nDCG@10-pool")
     assert set(lines(capsys)) == {"fi", "ar"}
     with pytest.raises(MissingError, match="no run in data/run/base/toy is of a set over a pool"):

@@ -76,7 +76,7 @@ def test_every_figure_is_shown_within_100_columns(folder: Path, capsys: pytest.C
 def test_a_pool_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     atomic.write_json(Path("data/benchmark/toy/benchmark.json"), {"role": "test", "pool": 100})
     summary()
-    assert "over a pool (judged passages and the base's first 100; flatters the base)" in capsys.readouterr().out
+    assert "over a pool (judged passages and the base's first 100; gains look larger)" in capsys.readouterr().out
 
 
 def test_published_figures_stand_beside_marked_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,6 +113,27 @@ def test_a_passage_twice_under_one_query_is_named() -> None:
         measures.by_query([("q", "d", 1.0), ("p", "d", 1.0), ("q", "d", 0.5)], "run")
 
 
+@pytest.mark.slow
+def test_compiled_code_is_kept_where_the_installation_is_read_only(tmp_path: Path) -> None:
+    """The environment on a read-only mount and no home: compiled once, into .work/numba, and found there again."""
+    code = "from graded.retrieval import measures as m; print(m.score({'q': {'a': 1}}, {'q': {'a': 1.0}})['nDCG@10'])"
+    mount = f"mount --bind {sys.prefix} {sys.prefix} && mount -o remount,ro,bind {sys.prefix}"
+    enter = ["unshare", "--user", "--mount", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*enter, mount], capture_output=True, check=False).returncode:
+        pytest.skip("no file system may be mounted here")
+    environment = {"HOME": "/proc/none", "PATH": os.environ["PATH"]}
+    kept = []
+    for _ in range(2):
+        done = subprocess.run(
+            [*enter, f'{mount} && exec "$@"', "sh", sys.executable, "-c", code],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.stdout == "[1.]\n", done.stderr
+        kept.append({path.name: path.stat().st_mtime_ns for path in (tmp_path / ".work/numba").rglob("*.nbc")})
+    assert kept[0]
+    assert kept[0] == kept[1]
+
+
 def test_a_read_only_home_does_not_matter(tmp_path: Path) -> None:
     code = "from graded.retrieval import measures as m; print(m.score({'q': {'a': 1}}, {'q': {'a': 1.0}})['nDCG@10'])"
     hidden = ("HOME", "IR_DATASETS_HOME", "MPLCONFIGDIR")

@@ -98,6 +98,18 @@ def test_a_shared_corpus_that_is_not_there(workspace: Path) -> None:
         benchmark.main()
 
 
+def test_a_pool_without_runs_is_refused(workspace: Path) -> None:
+    write_params(workspace, benchmark={"path": "texts", "pool": "both", "sets": {"small": {}}})
+    with pytest.raises(ParamError, match=r"benchmark\.pool: received 'both', and no set has pool_runs; legal: full"):
+        benchmark.main()
+    write_params(workspace, benchmark={"path": "texts", "pool": "both", "sets": {"small": {"pool_runs": "pool"}}})
+    with pytest.raises(
+        MissingError, match=r"no texts/pool/fi-fi\.trec for the pool of small: .*cp data/run/base/small"
+    ):
+        benchmark.main()
+    assert not Path("data/benchmark").exists()
+
+
 def test_a_pool_holds_what_is_judged_and_the_first_hits(workspace: Path) -> None:
     rows = [(f"d{number}", "", "x") for number in range(1, 9)]
     for lang in ("fi", "ar"):

@@ -1,7 +1,8 @@
 """A small corpus that stands for a large one: what is judged, and what a base system found.
 
-The pool holds its base system's own hits and no other system's, so the base looks better against it than it is, and a
-tuned encoder cannot find a relevant passage that was not pooled nor be punished for a wrong one. It is for quick
+The pool holds its base system's own hits and no other system's. The base meets every wrong passage that it ranks high
+over the whole, so its nDCG@k stays what it is for k up to the pool's depth; another system is spared its own wrong ones
+that nobody pooled, so its nDCG@k can only rise, and a gain over the base looks larger than it is. It is for quick
 looks; a claim needs the full corpus.
 """
 

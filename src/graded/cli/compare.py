@@ -43,7 +43,7 @@ def compare(
     show(f"{metric}: A = {a}, B = {b}", rows, markdown)
     pooled = any(task.metric.endswith(sides.POOL) for task in chosen)
     notes = [
-        "-pool: judged passages and the base's first hits were searched, which flatters the base" if pooled else "",
+        "-pool: of judged passages and the base's first hits; gains over the base look larger" if pooled else "",
         "A and B have the same value for every query" if all(mine == other for mine, other in chosen.values()) else "",
         note,
     ]

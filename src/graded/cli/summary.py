@@ -128,7 +128,7 @@ def protocol(name: str) -> str:
     path = BENCHMARK / name / "benchmark.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if record.get("pool"):
-        return f", over a pool (judged passages and the base's first {record['pool']}; flatters the base)"
+        return f", over a pool (judged passages and the base's first {record['pool']}; gains look larger)"
     return ", re-ranking the listed passages" if record.get("protocol") == "listed" else ""
 
 

@@ -9,6 +9,7 @@ where the set brings passages of its own. A pooled copy of a set is <set>-pool.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,6 +85,11 @@ class Params(params.Section):
 def main() -> None:
     """Write all sets, or none."""
     chosen, languages = params.section("benchmark", Params), params.languages()
+    if chosen.pool != "full" and not any(one.pool_runs for one in chosen.sets.values()):
+        raise ParamError(
+            f"benchmark.pool: received {chosen.pool!r}, and no set has pool_runs; legal: full, or benchmark.sets.<set>."
+            "pool_runs, a folder under benchmark.path with the base's runs: cp data/run/base/<set>/*.trec ..."
+        )
     readers = {name: one.reader(chosen.path, languages) for name, one in chosen.sets.items()}
     if not any(reader.directions() for reader in readers.values()):
         raise ParamError("benchmark.sets: none of the sets has a folder for one of the run's languages")
@@ -221,18 +227,29 @@ def write_pooled(out: Path, name: str, record: dict[str, Any], runs: Path, top: 
     """Write ``<name>-pool``: the set's queries and qrels, over a corpus of judged passages and the first hits."""
     home, pooled = out / name, f"{name}-pool"
     entries = []
+    lacking = [path for one in record["directions"] if not (path := run_path(runs, one)).is_file()]
+    if lacking:
+        raise MissingError(
+            f"no {lacking[0]} for the pool of {name}: search the whole collection with the base once, then"
+            f" cp data/run/base/{name}/*.trec {runs}"
+        )
     for lang in dict.fromkeys(one["doc_lang"] for one in record["directions"]):
         same = [Direction(one["query_lang"], lang) for one in record["directions"] if one["doc_lang"] == lang]
         corpus = home / "corpus" / f"{lang}.parquet"
         corpus = corpus if corpus.is_file() else CORPUS / f"{lang}.parquet"
         qrels = [home / direction.name / "qrels.parquet" for direction in same]
         target = out / pooled / "corpus" / f"{lang}.parquet"
-        count = write_pool(corpus, qrels, [runs / f"{direction.name}.trec" for direction in same], top, target)
+        count = write_pool(corpus, qrels, [run_path(runs, one._asdict()) for one in same], top, target)
         say(f"benchmark {pooled} {lang}: {count:,} of {table.count_rows(corpus):,} passages")
         for direction in same:
             shutil.copytree(home / direction.name, out / pooled / direction.name)
             entries.append(entry(direction, OUT / pooled / "corpus"))
     atomic.write_json(out / pooled / "benchmark.json", {**record, "name": pooled, "pool": top, "directions": entries})
+
+
+def run_path(runs: Path, entry: Mapping[str, str]) -> Path:
+    """Return the run of a direction."""
+    return runs / f"{entry['query_lang']}-{entry['doc_lang']}.trec"
 
 
 if __name__ == "__main__":
