@@ -71,14 +71,26 @@ def end(process: subprocess.Popen[str]) -> str:
 
 def kill_a_rank(launcher: subprocess.Popen[str], rank: int, ready: Callable[[], bool]) -> None:
     """Kill -9 one of the launcher's processes once ``ready``; the launcher then ends the others and fails."""
-    limit = time.monotonic() + 240
-    while not ready():
-        assert launcher.poll() is None, "it ended before it could be stopped"
-        assert time.monotonic() < limit
-        time.sleep(0.002)
+    wait(lambda: ready() or launcher.poll() is not None)
+    assert launcher.poll() is None, "it ended before it could be stopped"
     os.kill(ranks(launcher.pid)[rank], signal.SIGKILL)
     said, _ = launcher.communicate(timeout=120)
     assert launcher.returncode != 0, said
+
+
+def kill(launcher: subprocess.Popen[str]) -> None:
+    """Kill -9 a launcher and its processes, which have sessions of their own."""
+    for process in [launcher.pid, *ranks(launcher.pid).values()]:
+        os.kill(process, signal.SIGKILL)
+    launcher.communicate()
+
+
+def wait(ready: Callable[[], bool]) -> None:
+    """Return once ``ready``."""
+    limit = time.monotonic() + 300
+    while not ready():
+        assert time.monotonic() < limit
+        time.sleep(0.002)
 
 
 def ranks(launcher: int) -> dict[int, int]:
