@@ -17,7 +17,8 @@ from graded.errors import DataError, ParamError
 from graded.retrieval import search
 from graded.retrieval.search import Hits, Search, top_k
 from graded.retrieval.search_device import DeviceProduct
-from graded.retrieval.search_pass import BFloat16Pass, Float32Pass, Int8Pass, Pass, float32_error, int8_is_exact
+from graded.retrieval.search_int8 import Int8Pass, int8_is_exact
+from graded.retrieval.search_pass import BFloat16Pass, Float32Pass, Pass, float32_error
 
 Floats = npt.NDArray[np.float32]
 

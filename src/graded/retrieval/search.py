@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from graded.errors import DataError, ParamError
 from graded.retrieval.search_device import DeviceProduct
-from graded.retrieval.search_product import Product, make_product
+from graded.retrieval.search_product import Product, by_query, make_product
 
 Floats = npt.NDArray[np.float32]
 
@@ -113,7 +113,7 @@ class Search:
         query, row, upper = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
         keep = upper >= floor[query]
         query, row = query[keep], row[keep]
-        order = np.argsort(query, kind="stable")
+        order = by_query(query)
         query, row = query[order], row[order]
         scores = exact_scores(self.queries[start:stop], query, vectors, row)
         keep = scores >= self.scores[start:stop, -1][query]

@@ -6,12 +6,11 @@ For each pass and pair, ``|cheap - exact| <= error``:
 * ``float32``: a sum of ``d`` products in any order is off by at most ``g |q| |p|`` with ``g = d u / (1 - d u)`` and
   ``u = 2^-24`` (Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1; Cauchy-Schwarz for
   the sum of absolute products).
-* ``int8``: with ``q' = s round(q / s)`` and ``p'`` likewise, ``<q, p> - <q', p'> = <q - q', p> + <q', p - p'>``, at
-  most ``|q - q'| |p| + |q'| |p - p'|``. These norms are computed, not estimated; the product of the whole numbers
-  is exact in int32. One scale a query and one for each few passages keep the error near 0.02 for unit vectors, so that
-  a few times as many pairs are left as by ``float32``, in a third of its time where the CPU has VNNI.
-* ``bfloat16``: the same argument with the rounded vectors; the result is rounded too, by ``2^-8`` of it at most. A
-  bound near 0.008, for scores that lie close together.
+* ``bfloat16``: with ``q'`` and ``p'`` the rounded vectors, ``<q, p> - <q', p'> = <q - q', p> + <q', p - p'>``, at most
+  ``|q - q'| |p| + |q'| |p - p'|``. These norms are computed, not estimated; the result is rounded too, by ``2^-8`` of
+  it at most. A bound near 0.008, for scores that lie close together.
+* ``int8`` (search_int8): the same argument. A bound near 0.02 for unit vectors, so that a few times as many pairs are
+  left as by ``float32``, in a third of its time where the CPU has VNNI.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def pieces(count: int, size: int) -> Iterator[slice]:
 class Float32Pass:
     """The plain product."""
 
-    PIECE = 256
+    PIECE = 128
 
     def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
         import torch
@@ -81,65 +80,6 @@ class Float32Pass:
             found.append(scores.reshape(-1)[flat])
         row, query = np.divmod(np.concatenate(flats), len(floor))
         return query, row, np.concatenate(found)
-
-
-class Int8Pass:
-    """Whole numbers of eight bits, then a float32 product for what is left.
-
-    For vectors of ``MIN_DIM`` components up: torch 2.13's ``_int_mm`` is wrong where there is one, and gains nothing
-    where there are few.
-    """
-
-    MIN_DIM = 16
-    PIECE = 256
-
-    def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
-        import torch
-
-        self.queries, self.norms = torch.from_numpy(queries), norms
-        scale = np.maximum(np.abs(queries).max(axis=1), np.float32(1e-30)) / 127
-        whole = np.rint(queries / scale[:, None]).clip(-127, 127)
-        rounded = whole * scale[:, None].astype(np.float64)
-        self.scale = scale.astype(np.float64)
-        self.lost = np.linalg.norm(queries - rounded, axis=1)
-        self.rounded_norms = np.linalg.norm(rounded, axis=1)
-        self.packed = torch.from_numpy(whole.astype(np.int8)).T.contiguous()
-        count, dim = queries.shape
-        self.scores = torch.empty(self.PIECE, count, dtype=torch.int32)
-        self.mask = np.empty((self.PIECE, count), bool)
-        self.scratch = torch.empty(self.PIECE, dim)
-        self.whole = torch.empty(self.PIECE, dim, dtype=torch.int8)
-
-    def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
-        """See :class:`Pass`."""
-        import torch
-
-        passages = torch.from_numpy(vectors)
-        flats = [
-            self._piece(passages[part], floor, longest) + part.start * len(floor)
-            for part in pieces(len(vectors), self.PIECE)
-        ]
-        row, query = np.divmod(np.concatenate(flats), len(floor))
-        return query, row, pair_scores(self.queries, passages, row, query)
-
-    def _piece(self, passages: Any, floor: Floats, longest: float) -> Ints:
-        import torch
-
-        rows = len(passages)
-        scratch, whole, scores = self.scratch[:rows], self.whole[:rows], self.scores[:rows]
-        low, high = torch.aminmax(passages)
-        scale = max(-float(low), float(high), 1e-30) / 127
-        torch.mul(passages, 1 / scale, out=scratch)
-        whole.copy_(scratch.round_())
-        torch.sub(passages, scratch, alpha=scale, out=scratch)
-        lost = float(torch.linalg.vector_norm(scratch, dim=1).max())
-        torch._int_mm(whole, self.packed, out=scores)
-        error = (self.lost * longest + self.rounded_norms * lost) * SLACK
-        error += float32_error(self.norms, longest, passages.shape[1])
-        # The scratch's own float32 rounding is at most a few units in the last place of the passage's elements.
-        error += self.rounded_norms * longest * 2.0**-20
-        least = np.floor((floor - error) / (self.scale * scale)).clip(-(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
-        return np.flatnonzero(np.greater_equal(scores.numpy(), least, out=self.mask[:rows]))
 
 
 class BFloat16Pass:
@@ -189,16 +129,3 @@ def bfloat16_is_fast() -> bool:
     import torch
 
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def int8_is_exact() -> bool:
-    """Return whether this CPU's int8 product is exact: VNNI, and extreme values come out right.
-
-    Older instructions add pairs of products in 16 bits, which saturate.
-    """
-    import torch
-
-    if not torch.cpu._is_vnni_supported():
-        return False
-    extreme = torch.tensor([127, -127, 127, 127], dtype=torch.int8).repeat(64, 16)
-    return bool((torch._int_mm(extreme, extreme.T) == 64 * 127 * 127).all())

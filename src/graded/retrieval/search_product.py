@@ -13,17 +13,9 @@ import numpy.typing as npt
 
 from graded.errors import ParamError, one_of
 from graded.retrieval.search_device import DeviceProduct
+from graded.retrieval.search_int8 import Int8Pass, int8_is_exact
 from graded.retrieval.search_multiply import Floats, Ints
-from graded.retrieval.search_pass import (
-    BFloat16Pass,
-    Float32Pass,
-    Int8Pass,
-    Pairs,
-    Pass,
-    bfloat16_is_fast,
-    float32_error,
-    int8_is_exact,
-)  # fmt: skip
+from graded.retrieval.search_pass import BFloat16Pass, Float32Pass, Pairs, Pass, bfloat16_is_fast, float32_error
 
 FIRST_PASSES: dict[str, type[Float32Pass] | type[Int8Pass] | type[BFloat16Pass]] = {
     "float32": Float32Pass,
@@ -35,8 +27,12 @@ FIRST_PASSES: dict[str, type[Float32Pass] | type[Int8Pass] | type[BFloat16Pass]]
 SPAN = 256
 #: New lower bounds a query that wait until the floors rise.
 LAZY = 4
-#: Chunks after which the passes that are slower are tried again; doubled each time they lose clearly.
-RETRY = 2
+#: Passages a chunk from which on the other passes are tried: earlier, too many pairs are left to compare them by.
+WORTH = 4096
+#: A pass that is not used is thought to get cheaper, until it is tried again: by 2% a chunk, so that one that takes r
+#: times as long costs (r - 1) / ln(r) times 2% in all; and by ``RISE`` each time that what was seen has doubled, since
+#: the floors' rise leaves the coarser passes fewer pairs.
+FADE, RISE = 0.98, 0.8
 
 
 def make_product(queries: Floats, k: int, first_pass: str, device: str) -> Product | DeviceProduct:
@@ -81,9 +77,8 @@ class Product:
         self.passes: list[list[Pass]] = [[] for _ in self.kinds]
         #: Lower bounds that are not among ``lower`` yet: query and value.
         self.waiting: list[tuple[Ints, Floats]] = []
-        #: Seconds a passage, of each kind's last chunk.
-        self.cost = [0.0] * len(self.kinds)
-        self.since, self.patience, self.trial = 0, RETRY, 0
+        #: Seconds a passage, of each kind; 0 until it is tried.
+        self.cost, self.seen = [0.0] * len(self.kinds), 0
 
     def begin(self, known: Floats) -> None:
         """Start from the best scores known so far, float32 ``[Q, k]``, descending, -inf where there is none."""
@@ -100,7 +95,7 @@ class Product:
         """Return the pairs that may be among the k best: query, row, and the most that its exact score can be."""
         if sum(len(one) for one, _ in self.waiting) >= LAZY * len(self.queries):
             self.floor()
-        kind, start, floor = self._kind(), time.thread_time(), self.lower[:, -1]
+        kind, start, floor = self._kind(len(vectors)), time.thread_time(), self.lower[:, -1]
         step = max(SPAN, -(-len(vectors) // self.threads))
         starts = range(0, len(vectors), step)
         with one_thread() if self.threads > 1 else nothing():
@@ -113,7 +108,7 @@ class Product:
         query, row, found, error = query[keep], row[keep], found[keep], error[keep]
         rises = found - error > floor[query]
         self.waiting.append((query[rises], (found - error)[rises]))
-        self._learn(kind, (time.thread_time() - start + sum(part[3] for part in parts)) / len(vectors))
+        self._learn(kind, (time.thread_time() - start + sum(part[3] for part in parts)) / len(vectors), len(vectors))
         return query, row, found + error
 
     def _map(
@@ -137,39 +132,35 @@ class Product:
         with ThreadPoolExecutor(workers, initializer=set_threads, initargs=(1,)) as pool:
             yield from pool.map(work, pieces)
 
-    def _kind(self) -> int:
-        """Return the fastest kind; now and then another one."""
-        if len(self.kinds) == 1 or not np.isfinite(self.lower[:, -1]).all():
+    def _kind(self, rows: int) -> int:
+        """Return the kind that should be fastest for a chunk of so many rows; the first one to begin with."""
+        if rows < WORTH or not np.isfinite(self.lower[:, -1]).all():
             return 0
-        fastest = int(np.argmin(self.cost))
-        if self.since < self.patience:
-            return fastest
-        self.trial = (self.trial + 1) % len(self.kinds)
-        return self.trial
+        return int(np.argmin(self.cost))
 
-    def _learn(self, kind: int, cost: float) -> None:
-        fastest, before = int(np.argmin(self.cost)), list(self.cost)
-        self.cost[kind] = cost
-        if kind == fastest and self.since < self.patience:
-            self.since += 1
-        elif kind != fastest:
-            if cost < before[fastest]:
-                self.patience = RETRY
-            elif cost > 1.2 * before[fastest]:
-                self.patience = min(2 * self.patience, 64)
-            self.since = 0
+    def _learn(self, kind: int, cost: float, rows: int) -> None:
+        self.seen += rows
+        if rows >= WORTH:
+            fade = min(FADE, RISE ** np.log2(self.seen / max(self.seen - rows, 1)))
+            self.cost = [each * fade for each in self.cost]
+            self.cost[kind] = cost
 
     def _raise(self, query: npt.NDArray[np.int64], lower: Floats) -> None:
         """Put new lower bounds among each query's k best."""
         if not len(query):
             return
-        order = np.argsort(query, kind="stable")
+        order = by_query(query)
         query, lower = query[order], lower[order]
         counts = np.bincount(query, minlength=len(self.lower))
         place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
         new = np.full((len(self.lower), int(counts.max())), -np.inf, np.float32)
         new[query, place] = lower
         self.lower = largest(np.concatenate([self.lower, new], axis=1), self.k)
+
+
+def by_query(query: Ints) -> Ints:
+    """Return the order of pairs by query (fewer than 65536), otherwise as they come; two bytes sort by radix."""
+    return np.argsort(query.astype(np.uint16), kind="stable")
 
 
 def largest(values: Floats, k: int) -> Floats:

@@ -1,0 +1,126 @@
+"""The first pass in whole numbers of eight bits, for CPUs with VNNI: a product, then a float32 one for what is left.
+
+A passage becomes ``s (u - 128)`` with bytes ``u`` and one scale ``s`` for a few thousand passages, a query ``t w`` with
+whole numbers ``w`` and a scale ``t`` of its own; how far each is from the vector is computed, and bounds the error
+(``search_pass``). The products of whole numbers are exact. oneDNN writes a byte a pair, 1 where the score may reach the
+query's floor and 0 elsewhere, which is a quarter of what there would be to look through otherwise.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graded.retrieval.search_multiply import Floats, Ints, pair_scores
+from graded.retrieval.search_pass import SLACK, Pairs, float32_error, pieces
+
+#: Passages a product, and elements rounded at a time (half of a core's second-level cache, with their copies).
+PIECE, ROUNDED = 2048, 98304
+
+
+class Int8Pass:
+    """Whole numbers of eight bits, then a float32 product for what is left.
+
+    For vectors of ``MIN_DIM`` components up: it gains nothing where there are few.
+    """
+
+    MIN_DIM = 16
+
+    def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
+        import torch
+
+        self.queries, self.norms = torch.from_numpy(queries), norms
+        scale = (np.maximum(np.abs(queries).max(axis=1), np.float32(1e-30)) / 127).astype(np.float32)
+        whole = np.rint(queries / scale[:, None]).clip(-127, 127)
+        rounded = whole * scale[:, None].astype(np.float64)
+        self.lost = np.linalg.norm(queries - rounded, axis=1)
+        self.rounded_norms = np.linalg.norm(rounded, axis=1)
+        self.multiply = Multiply(torch.from_numpy(whole.astype(np.int8)), torch.from_numpy(scale))
+        self.unit = max(float(self.rounded_norms.max()), 1e-30)
+        dim = queries.shape[1]
+        self.rows = max(16, ROUNDED // dim)
+        self.scaled = torch.empty(self.rows, dim)
+        self.bytes = torch.empty(PIECE, dim, dtype=torch.uint8)
+
+    def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
+        """See :class:`search_pass.Pass`."""
+        import torch
+
+        passages = torch.from_numpy(vectors)
+        flats = [
+            self._piece(passages[part], floor, longest) + part.start * len(floor)
+            for part in pieces(len(vectors), PIECE)
+        ]
+        row, query = np.divmod(np.concatenate(flats), len(floor))
+        return query, row, pair_scores(self.queries, passages, row, query)
+
+    def _piece(self, passages: Any, floor: Floats, longest: float) -> Ints:
+        import torch
+
+        low, high = torch.aminmax(passages)
+        scale = float(np.float32(max(-float(low), float(high), 1e-30) / 127))
+        lost = max(self._round(passages[part], part, scale) for part in pieces(len(passages), self.rows))
+        error = (self.lost * longest + self.rounded_norms * lost) * SLACK
+        error += float32_error(self.norms, longest, passages.shape[1])
+        # In eighths of the largest score, a score at its floor becomes a little more than one half, which rounds to 1,
+        # and none exceeds 1.5. float32's roundings of the scales, the sum and the step are below 2^-20 of it.
+        largest = self.unit * max(longest, 1e-30)
+        least = np.maximum(floor - error - largest * 2.0**-20, -4 * largest)
+        add = (8 * largest * (0.5 + 2.0**-20) - least).astype(np.float32)
+        found = self.multiply(self.bytes[: len(passages)], scale, add, 8 * largest)
+        return np.flatnonzero(found.numpy().view(bool))
+
+    def _round(self, passages: Any, where: slice, scale: float) -> float:
+        """Write the bytes of some passages and return how far they are from them at most, as a norm."""
+        import torch
+
+        scaled = self.scaled[: len(passages)]
+        # 128.5 + p / s to within 2^-15, whatever way the machine multiplies and adds; cut off, not rounded.
+        torch.add(128.5, passages, alpha=1 / scale, out=scaled)
+        self.bytes[where].copy_(scaled)
+        far = float(torch.linalg.vector_norm(scaled.frac_().sub_(0.5), dim=1).max())
+        return scale * (far * SLACK + passages.shape[1] ** 0.5 * 2.0**-15)
+
+
+class Multiply:
+    """oneDNN's product of bytes with whole numbers [Q, dim] of scales [Q], packed once; private to PyTorch."""
+
+    def __init__(self, whole: Any, scales: Any) -> None:
+        import torch
+
+        self.scales, self.zeros = scales, torch.zeros(len(whole), dtype=torch.int64)
+        self.packed = torch.ops.onednn.qlinear_prepack(whole, [PIECE, whole.shape[1]])
+
+    def __call__(self, found: Any, scale: float, add: Floats, step: float) -> Any:
+        """Return (scale * scales * (found - 128) @ whole' + add) / step, rounded and cut to 0..255: uint8 [n, Q]."""
+        import torch
+
+        return torch.ops.onednn.qlinear_pointwise(
+            found, scale, 128, self.packed, self.scales, self.zeros, torch.from_numpy(add), step, 0,
+            torch.uint8, "relu", [], "",
+        )  # fmt: skip
+
+
+@cache
+def int8_is_exact() -> bool:
+    """Return whether this CPU's product of bytes is exact: VNNI, and extreme values come out right.
+
+    Older instructions add pairs of products in 16 bits, which saturate.
+    """
+    import torch
+
+    if not torch.cpu._is_vnni_supported():
+        return False
+    rows = torch.tensor([255, 255, 1, 255], dtype=torch.uint8).repeat(64, 16)
+    whole = torch.tensor([127, 127, -127, -127], dtype=torch.int8).repeat(8, 16)
+    expected = int(((rows[0].int() - 128) * whole[0].int()).sum())
+    least = np.full(8, -expected, np.float32)
+    try:
+        product = Multiply(whole, torch.ones(8))
+        near = [product(rows, 1.0, least + np.float32(add), 1.0) for add in (0, 1)]
+    except (AttributeError, RuntimeError, NotImplementedError, TypeError):
+        return False
+    return bool((near[0] == 0).all() and (near[1] == 1).all())
