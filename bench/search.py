@@ -172,7 +172,7 @@ def parts(rounds: int) -> dict[str, Callable[[Report], None]]:
         compare(report, "random 1M x 384", queries, vectors, rounds, {"float32": 1.25, "auto": 1.5})
 
     def at_1024(report: Report) -> None:
-        compare(report, "random 300k x 1024", unit(QUERIES, 1024, 1), unit(300_000, 1024, 2), rounds, {"auto": 2.2})
+        compare(report, "random 500k x 1024", unit(QUERIES, 1024, 1), unit(500_000, 1024, 2), rounds, {"auto": 2.2})
 
     def real(report: Report) -> None:
         compare(report, "real 130k x 384", *real_vectors(130_000), rounds, {})

@@ -113,13 +113,13 @@ class Search:
         query, row, upper = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
         keep = upper >= floor[query]
         query, row = query[keep], row[keep]
-        order = by_query(query)
-        query, row = query[order], row[order]
         scores = exact_scores(self.queries[start:stop], query, vectors, row)
         keep = scores >= self.scores[start:stop, -1][query]
         query, row, scores = query[keep], row[keep], scores[keep]
         if not len(query):
             return
+        order = by_query(query)
+        query, row, scores = query[order], row[order], scores[order]
         counts = np.bincount(query, minlength=stop - start)
         place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
         width = int(counts.max())

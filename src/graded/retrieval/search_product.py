@@ -30,9 +30,9 @@ LAZY = 4
 #: Passages a chunk from which on the other passes are tried: earlier, too many pairs are left to compare them by.
 WORTH = 4096
 #: A pass that is not used is thought to get cheaper, until it is tried again: by 2% a chunk, so that one that takes r
-#: times as long costs (r - 1) / ln(r) times 2% in all; and by ``RISE`` each time that what was seen has doubled, since
-#: the floors' rise leaves the coarser passes fewer pairs.
-FADE, RISE = 0.98, 0.8
+#: times as long costs (r - 1) / ln(r) times 2% in all; while the first, finest one is used, also by 1 - ``RISE`` each
+#: time that what was seen has doubled, since the floors' rise leaves the coarser passes fewer pairs.
+FADE, RISE = 0.98, 0.6
 
 
 def make_product(queries: Floats, k: int, first_pass: str, device: str) -> Product | DeviceProduct:
@@ -141,8 +141,8 @@ class Product:
     def _learn(self, kind: int, cost: float, rows: int) -> None:
         self.seen += rows
         if rows >= WORTH:
-            fade = min(FADE, RISE ** np.log2(self.seen / max(self.seen - rows, 1)))
-            self.cost = [each * fade for each in self.cost]
+            rise = RISE ** np.log2(self.seen / max(self.seen - rows, 1)) if kind == 0 else 1.0
+            self.cost = [each * min(FADE, rise) for each in self.cost]
             self.cost[kind] = cost
 
     def _raise(self, query: npt.NDArray[np.int64], lower: Floats) -> None:
