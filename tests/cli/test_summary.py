@@ -73,6 +73,14 @@ def test_every_figure_is_shown_within_100_columns(folder: Path, capsys: pytest.C
     assert re.search(r"^dollars spent +0\.50 \(5 replies bought, 1,210 reused\)$", shown, re.M)
 
 
+def test_a_pools_metrics_are_the_same_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("metrics/evaluate.json")
+    path.write_text(re.sub(r'("(?:nDCG|MRR|recall)@\d+)"', r'\1-pool"', path.read_text(encoding="utf-8")))
+    summary()
+    head = next(line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("language"))
+    assert head.split()[1:4] == ["nDCG@10-pool", "MRR@10-pool", "recall@100-pool"]
+
+
 def test_a_pool_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     atomic.write_json(Path("data/benchmark/toy/benchmark.json"), {"role": "test", "pool": 100})
     summary()

@@ -232,6 +232,19 @@ def test_a_redirection_to_another_protocol_is_not_followed(server: Server, tmp_p
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
+def test_a_redirection_to_another_host_is_followed_and_gone_on_with(server: Server, tmp_path: Path) -> None:
+    """As the hub does, whose large files lie elsewhere."""
+    with Server() as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever, args=(0.01,), daemon=True).start()
+        elsewhere.faults.update(cut=1)
+        server.location = f"{elsewhere.url}/signed?x=1"
+        fetch([pin(server)], tmp_path)
+        elsewhere.shutdown()
+    assert (tmp_path / "a/b.bin").read_bytes() == CONTENT
+    assert server.requests == [("/a/b.bin", None), ("/a/b.bin", f"bytes={len(CONTENT) // 2}-")]
+    assert elsewhere.requests == [("/signed?x=1", asked) for _, asked in server.requests]
+
+
 def test_an_address_is_http_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(CONTENT)
     one = Pin("x", (tmp_path / "secret").as_uri(), 0, hashlib.md5(CONTENT).hexdigest())

@@ -63,7 +63,9 @@ def table(name: str, record: dict[str, Any], directions: bool) -> Table:
     from rich import box
     from rich.table import Table
 
-    metrics = [metric for metric in SHOWN if all(metric in part for part in record.values())]
+    named = {metric.partition("-")[0]: metric for metric in next(iter(record.values()))["base"]}
+    shown = [named[metric] for metric in SHOWN if metric in named]
+    metrics = [metric for metric in shown if all(metric in part for part in record.values())]
     metrics = metrics or list(next(iter(record.values()))["base"])[:3]
     lexical = any("bm25" in part for part in record.values())
     found = Table(
