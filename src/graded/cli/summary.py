@@ -64,8 +64,8 @@ def table(name: str, record: dict[str, Any], directions: bool) -> Table:
     from rich.table import Table
 
     named = {metric.partition("-")[0]: metric for metric in next(iter(record.values()))["base"]}
-    shown = [named[metric] for metric in SHOWN if metric in named]
-    metrics = [metric for metric in shown if all(metric in part for part in record.values())]
+    columns = [named[metric] for metric in SHOWN if metric in named]
+    metrics = [metric for metric in columns if all(metric in part for part in record.values())]
     metrics = metrics or list(next(iter(record.values()))["base"])[:3]
     lexical = any("bm25" in part for part in record.values())
     found = Table(
