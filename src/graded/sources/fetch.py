@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -123,7 +123,8 @@ def _bring(pin: Pin, part: Path, mirror: str | None, progress: Callable[[int], N
 def _alone(part: Path) -> Iterator[None]:
     """Hold ``part`` against other processes that fetch the same; an empty one does not stay."""
     with part.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield
         finally:
