@@ -68,7 +68,7 @@ COMMANDS = {
 
 WIDEST = max(map(len, COMMANDS))
 GROUPS = {
-    "Begin": ("doctor", "profile", "import", "fetch"),
+    "Begin": ("doctor", "check", "profile", "import", "fetch"),
     "Buy": ("estimate", "ledger", "batches", "probe"),
     "Experiment": ("sweep", "calibrate", "results", "compare", "summary", "scale"),
     "Show and share": ("report", "figures", "review", "remote", "push-model"),
