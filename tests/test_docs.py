@@ -9,6 +9,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -61,48 +62,56 @@ def test_the_readme_shows_what_the_metrics_say() -> None:
     assert readme.written() == text, "metrics/evaluate.json has changed: python -m docs.readme"
 
 
-def commands(path: Path) -> list[list[str]]:
-    """Return the commands of a page, in blocks or in a line: words, without comments and variables."""
+def commands(path: Path) -> list[tuple[list[str], bool]]:
+    """Return the commands of a page as words, without comments and variables, and whether each stands in a block."""
     text = path.read_text(encoding="utf-8")
     fence = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-    fenced = [body for kind, body in fence.findall(text) if kind == "bash"]
     prose = fence.sub("", text)
-    indented = re.findall(r"(?m)^    (\S.*)$", prose)
+    blocks = [body for kind, body in fence.findall(text) if kind == "bash"] + re.findall(r"(?m)^    (\S.*)$", prose)
     inline = re.findall(r"`(graded [a-z][^`]*|dvc exp run [^`]*)`", prose)
     found = []
-    for line in "\n".join([*fenced, *indented, *inline]).splitlines():
-        for part in re.split(r"; | && | \|\|? ", re.split(r"\s#", line)[0]):
-            words = [word for word in part.split() if not re.match(r"[A-Z_]+=", word)]
-            if words[:1] == ["graded"] or words[:3] == ["dvc", "exp", "run"]:
-                found.append(shlex.split(" ".join(words)))
+    for lines, whole in ((blocks, True), (inline, False)):
+        for line in "\n".join(lines).splitlines():
+            for part in re.split(r"; | && | \|\|? ", re.split(r"\s#", line)[0]):
+                words = [word for word in part.split() if not re.match(r"[A-Z_]+=", word)]
+                if words[:1] == ["graded"] or words[:3] == ["dvc", "exp", "run"]:
+                    found.append((shlex.split(" ".join(words)), whole))
     return found
 
 
 def test_every_command_of_every_page_is_one_that_there_is() -> None:
-    """As far as it goes without running it: names, options, numbers of arguments, keys of params.yaml."""
+    """As far as it goes without running it: names, options, keys of params.yaml; in a block the arguments too."""
     group = Lazy(name="graded")
     known = {line.split("`")[1] for line in reference.params().splitlines() if line.startswith("| `")}
-    sections = {f"{name}.{key}" for name in SECTIONS for key in known} | set(SHARED)
-    seen = 0
-    for path in (*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"):
-        for words in commands(path):
-            seen += 1
-            if words[0] == "dvc":
-                keys = [value.partition("=")[0] for flag, value in pairwise(words) if flag == "-S" and "=" in value]
-                assert [key for key in keys if key not in sections] == [], (path.name, words)
-                continue
-            if words[1:] in (["--help"], ["--version"], ["--install-completion"]):
-                continue
-            assert words[1] in COMMANDS, (path.name, words)
-            command, rest = group.get_command(None, words[1]), words[2:]
-            if hasattr(command, "commands"):
-                command, rest = command.commands[rest[0]] if rest else command, rest[1:]
-            if rest:  # a bare name speaks of the command
-                try:
-                    command.make_context(words[1], [word.strip("[]") for word in rest])
-                except Exception as error:
-                    raise AssertionError(f"{path.name}: {shlex.join(words)}: {error}") from error
-    assert seen > 100
+    keys = {f"{name}.{key}" for name in SECTIONS for key in known} | set(SHARED)
+    pages = (*ROOT.glob("docs/*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")))
+    every = [(path.name, *found) for path in pages for found in commands(path)]
+    assert len(every) > 100
+    for page, words, whole in every:
+        where = f"{page}: {shlex.join(words)}"
+        if words[0] == "dvc":
+            given = [value.partition("=")[0] for flag, value in pairwise(words) if flag == "-S" and "=" in value]
+            assert [key for key in given if key not in keys] == [], where
+        elif not words[1].startswith("-"):
+            assert words[1] in COMMANDS, where
+            command, rest = group.get_command(None, words[1]), [word.strip("[]") for word in words[2:]]
+            if hasattr(command, "commands") and rest:
+                assert rest[0] in command.commands, where
+                command, rest = command.commands[rest[0]], rest[1:]
+            options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+            assert [word for word in rest if word.startswith("-") and word.partition("=")[0] not in options] == [], (
+                where
+            )
+            if whole and rest:
+                parses(command, words[1], rest, where)
+
+
+def parses(command: Any, name: str, rest: list[str], where: str) -> None:
+    """Fail with ``where`` where the arguments are not the command's."""
+    try:
+        command.make_context(name, rest)
+    except Exception as error:
+        raise AssertionError(f"{where}: {error}") from error
 
 
 def test_every_param_is_in_the_reference_with_its_meaning() -> None:
