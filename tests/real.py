@@ -117,6 +117,7 @@ def main() -> None:
         target = folder / "graded"
         if not target.exists():
             clones.clone(target)
+            (target / "dvc.lock").unlink()  # the sample's, of which nothing is here
         profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
         folders = profile["corpus"]["folder"]
         wanted = options.languages or list(folders)

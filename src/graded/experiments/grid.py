@@ -52,7 +52,7 @@ class Sweep(params.Section):
     """A sweep's file."""
 
     title: str
-    #: Where the paper has it, such as `Figure 5, page 5`.
+    #: Where the paper has it, such as `Figure 5`.
     paper: str | None = None
     #: Benchmark language that the table at the end shows: `same` (query and passage), or `cross`.
     show: str = "same"

@@ -27,6 +27,11 @@ def find(commit: str, path: str) -> Path:
     return target
 
 
+def cached(digest: str) -> bool:
+    """Return whether this clone's cache holds an object (of a folder: its list of files)."""
+    return (_cache() / digest[:2] / digest[2:]).is_file()
+
+
 def _digest(commit: str, path: str) -> str:
     for stage in (git.read_yaml(commit, "dvc.lock").get("stages") or {}).values():
         for out in stage.get("outs", []):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from graded import params
 from graded.console import clock, say
-from graded.errors import ServiceError
-from graded.experiments import durations, git
+from graded.errors import MissingError, ServiceError
+from graded.experiments import durations, git, outs
 from graded.experiments.grid import Point, overrides
 from graded.experiments.plan import Plan, plan
 from graded.experiments.queue import Queue, drive
+from graded.formats import yaml12
+
+PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
 
 
 def announce(found: Plan, total: int, jobs: int) -> None:
@@ -63,6 +66,7 @@ def run(
         return names
     if not found.queued and not found.todo:
         return names
+    refuse_absent_plots()
     queue.remove(found.stale)
     have = params.load()
     values = {point.name: point.values for point in points}
@@ -77,6 +81,31 @@ def run(
         add(point.name)
     finish(queue, {task: found.resolved[point] for task, point in running.items()}, jobs, add)
     return names | {point: task for task, point in running.items()}
+
+
+def refuse_absent_plots() -> None:
+    """Return where DVC can end an experiment: it opens the folders under `plots:` in dvc.yaml as dvc.lock has them.
+
+    Raises:
+        MissingError: one is in dvc.lock but not in the cache; every experiment would fail after its last stage.
+    """
+    for path in plots():
+        for stage, body in (yaml12.loads(LOCK.read_text(encoding="utf-8")).get("stages") or {}).items():
+            for out in body.get("outs", []):
+                held = path == out["path"] or path.startswith(f"{out['path']}/")
+                if held and str(out.get("md5", "")).endswith(".dir") and not outs.cached(out["md5"]):
+                    raise MissingError(
+                        f"{out['path']} as dvc.lock has it is not in this clone's cache, and without it DVC fails every"
+                        f" experiment at its end; 'dvc repro {stage}' makes it, 'dvc pull {out['path']}' fetches it"
+                    )
+
+
+def plots() -> list[str]:
+    """Return the paths under `plots:` at the top of dvc.yaml, none where there is no dvc.lock."""
+    if not LOCK.is_file() or not PIPELINE.is_file():
+        return []
+    listed = yaml12.loads(PIPELINE.read_text(encoding="utf-8")).get("plots") or []
+    return [str(next(iter(one)) if isinstance(one, Mapping) else one) for one in listed]
 
 
 def finish(queue: Queue, tasks: dict[str, dict[str, Any]], jobs: int, again: Callable[[str], None]) -> None:
