@@ -96,8 +96,8 @@ def settings(base_url: str, options: argparse.Namespace, profile: dict[str, Any]
     return values
 
 
-def main() -> None:
-    """Run it and print the table."""
+def arguments() -> argparse.Namespace:
+    """Return what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tau", type=float, default=2)
     parser.add_argument("--languages", nargs="*", help="fewer of them, for a quick look; a sweep has fi and ja")
@@ -109,6 +109,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.sweep:
         options.languages, options.passages = options.languages or ["fi", "ja"], options.passages or 1000
+    return options
+
+
+def main() -> None:
+    """Run it and print the table."""
+    options = arguments()
     if not REAL.is_dir():
         raise SystemExit(f"the real texts are not here: {REAL} is absent")
     with tempfile.TemporaryDirectory() as temporary:
