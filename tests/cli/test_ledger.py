@@ -114,6 +114,35 @@ def test_the_estimate_is_what_is_then_billed(folder: Path) -> None:
         assert max(map(len, said.splitlines())) <= 100
 
 
+def test_an_edited_prompt_is_told_before_anything_is_bought_anew(folder: Path) -> None:
+    with StandIn() as server:
+        judges = {"annotators": {"a": buying.judge(server), "b": buying.judge(server, seed=2)}}
+        work.make(folder, passages=3, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
+        query.main()
+        work.make_candidates(folder, depth=1)
+        grade.main()
+        before = server.counts.billed.total()
+        assert "fits" not in graded("estimate")
+        prompt = Path("prompts/grade.txt")
+        prompt.write_text(prompt.read_text(encoding="utf-8") + "\nBe strict.\n", encoding="utf-8")
+        said = graded("estimate")
+        assert f"grade {buying.MODEL}: none of its 24 paid replies fits: prompt, params or texts have changed" in said
+        assert billed(said)[0] == 24
+        assert max(map(len, said.splitlines())) <= 100
+        assert server.counts.billed.total() == before
+
+
+def test_two_annotators_that_are_the_same_are_paid_once(folder: Path) -> None:
+    with StandIn() as server:
+        buying.make(folder, server, pairs=50)
+        twins = {"a": buying.judge(server), "b": buying.judge(server)}
+        values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+        write_params(folder, **{**values, "annotators": ["a", "b"], "grade": {"annotators": twins}})
+        grade.main()
+        assert server.counts.billed.total() == 50
+    assert buying.result(folder) == Path("data/grade/b/fi.parquet").read_bytes()
+
+
 def test_before_anything_is_measured_it_is_within_5_percent_too(folder: Path) -> None:
     with StandIn() as server:
         judges = {"annotators": {"a": buying.judge(server), "b": buying.judge(server, seed=2)}}

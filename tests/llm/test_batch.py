@@ -77,6 +77,15 @@ def test_a_batch_that_completed_without_files_is_possibly_paid_and_asked_again(f
     assert spent(folder).paid + spent(folder).lost >= buying.dollars(server) / 2
 
 
+def test_an_expired_batch_whose_output_is_gone_is_possibly_paid(folder: Path, server: StandIn) -> None:
+    batching.set_up(folder, server)
+    server.batches.plans = deque([Plan(("in_progress", "expired"), done=0.5, no_output=True)])
+    grade.main()
+    assert server.counts.billed.total() == batching.PAIRS * 3 // 2
+    assert batching.lost(folder) == ["no line in the batch's files"] * (batching.PAIRS // 2)
+    assert spent(folder).paid + spent(folder).lost >= buying.dollars(server) / 2
+
+
 def test_a_batch_without_answers_for_ever_is_given_up(folder: Path, server: StandIn) -> None:
     batching.set_up(folder, server)
     server.batches.plan = Plan(no_output=True)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
 from pathlib import Path
 
 import pytest
 
-from graded.errors import BudgetError, ParamError, ResumeError
+from graded.errors import BudgetError, ParamError, ResumeError, ServiceError
+from graded.llm import batch_api
 from graded.llm.ledger import spent
+from graded.llm.request import BATCH
 from graded.stages import grade
 from tests.llm import batching, buying
 from tests.standin import Plan, StandIn
 
 
-def test_leaving_and_coming_back(folder: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaving_and_coming_back(
+    folder: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     batching.set_up(folder, server, wait=False)
     with pytest.raises(ResumeError, match=r"60 requests are submitted in 1 batches .* run the same command again"):
         grade.main()
@@ -31,6 +36,7 @@ def test_leaving_and_coming_back(folder: Path, server: StandIn, monkeypatch: pyt
     assert 1 <= runs <= 5
     assert len(server.batches.batches) == 1
     assert spent(folder).reserved == 0
+    assert f"grade {buying.MODEL}: to buy fi 60, about $0.02 by batch\n" in capsys.readouterr().out
 
 
 def test_without_a_budget_nothing_is_submitted_and_the_cap_holds(
@@ -81,6 +87,61 @@ def test_azure_has_paths_and_deployments_of_its_own(
     line = json.loads(content.splitlines()[0])
     assert (line["url"], line["body"]["model"]) == ("/chat/completions", "many")
     assert server.counts.billed.total() == batching.PAIRS
+
+
+@pytest.mark.parametrize(("family", "most"), [("openai", 25), ("azure", 50)])
+def test_each_family_has_its_own_limit(
+    folder: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch, family: str, most: int
+) -> None:
+    assert BATCH == {"openai": 50_000, "azure": 100_000}
+    assert batch_api.BYTES == 200_000_000
+    monkeypatch.setitem(BATCH, "openai", 25)
+    monkeypatch.setitem(BATCH, "azure", 50)
+    for name, value in (("AZURE_OPENAI_API_KEY", "k"), ("OPENAI_API_VERSION", "2024-10-21")):
+        monkeypatch.setenv(name, value)
+    judge = {**buying.judge(server), "family": family}
+    if family == "azure":
+        judge["base_url"] = f"{server.base_url.removesuffix('/v1')}/openai"
+    batching.set_up(folder, server, annotators={"a": judge})
+    grade.main()
+    sizes = [len(batch.lines) for batch in server.batches.batches.values()]
+    assert sizes == [most] * (batching.PAIRS // most) + [batching.PAIRS % most]
+
+
+def test_a_file_is_checked_before_its_batch_is_made(folder: Path, server: StandIn) -> None:
+    batching.set_up(folder, server, pairs=5)
+    server.batches.checks = deque(["pending", "processed"])
+    grade.main()
+    assert server.counts.billed.total() == 5
+    batching.params(server, annotators={"a": buying.judge(server, seed=1)})
+    server.batches.checks = deque(["error"])
+    with pytest.raises(ServiceError, match=r"grade\.annotators\.a: the endpoint rejects the file file-00000\d"):
+        grade.main()
+    grade.main()
+    assert server.counts.billed.total() == 10
+
+
+def test_what_is_in_flight_elsewhere_is_waited_for(folder: Path, server: StandIn) -> None:
+    buying.make(folder, server, pairs=5)
+    server.pause_after = 0
+    with buying.start(folder) as other:
+        buying.until(lambda: server.in_flight == 5)
+        batching.params(server)
+        with buying.start(folder) as waiting:
+            time.sleep(1.0)
+            assert waiting.poll() is None
+            server.resume()
+            assert (other.wait(60), waiting.wait(60)) == (0, 0)
+    assert (server.counts.billed.total(), len(server.batches.batches)) == (5, 0)
+
+
+def test_a_batch_that_the_endpoint_does_not_know_is_named(folder: Path, server: StandIn) -> None:
+    batching.set_up(folder, server, wait=False)
+    with pytest.raises(ResumeError):
+        grade.main()
+    server.batches.batches.clear()
+    with pytest.raises(ServiceError, match=r"does not know batch batch_000001.*remove the folder"):
+        grade.main()
 
 
 def test_an_online_buyer_leaves_the_requests_of_a_batch_alone(folder: Path, server: StandIn) -> None:

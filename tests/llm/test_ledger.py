@@ -39,7 +39,7 @@ def texts(root: Path, count: int) -> dict[int, str]:
     return {int(order[position]): fields["reply"]["text"] for position, fields in Ledger(root).replies(np.sort(keys))}
 
 
-@given(st.dictionaries(st.text(min_size=1), st.text() | st.floats(allow_nan=False) | st.none()))
+@given(st.dictionaries(st.text(min_size=1), st.text() | st.floats(allow_nan=False, allow_infinity=False) | st.none()))
 def test_a_line_survives_and_a_changed_byte_is_seen(fields: dict[str, Any]) -> None:
     line = encode({"key": name(1).hex(), "kind": "reply", "more": fields})
     assert whole(line)

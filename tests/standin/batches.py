@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Batches:
         self.line = line
         self.plan = Plan()
         self.plans: deque[Plan] = deque()
+        #: Statuses that an uploaded file goes through, one an upload or look; none: it is processed at once.
+        self.checks: deque[str] = deque()
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.batches: dict[str, _Batch] = {}
 
@@ -62,7 +65,7 @@ class Batches:
             case ("GET", "files"):
                 return _page([fields for fields, _ in self.files.values()], request)
             case ("GET", "files", name) if name in self.files:
-                return Response.of(self.files[name][0])
+                return self._look(name)
             case ("GET", "files", name, "content") if name in self.files:
                 return Response(200, self.files[name][1], kind="application/octet-stream")
             case ("DELETE", "files", name) if name in self.files:
@@ -89,13 +92,20 @@ class Batches:
             found[names["name"]] = (names.get("filename", ""), content.removesuffix(b"\r\n"))
         if "file" not in found or found.get("purpose", ("", b""))[1] != b"batch":
             return _error(400, "expected a file with purpose batch")
-        return Response.of(self._store(*found["file"]))
+        return self._look(str(self._store(*found["file"])["id"]))
 
     def _store(self, name: str, content: bytes, purpose: str = "batch") -> dict[str, Any]:
         fields = {"id": f"file-{len(self.files) + 1:06}", "object": "file", "bytes": len(content), "purpose": purpose}
-        fields |= {"created_at": 1_700_000_000, "filename": name, "status": "processed"}
+        fields |= {"created_at": int(time.time()), "filename": name, "status": "processed"}
         self.files[fields["id"]] = (fields, content)  # type: ignore[index]
         return fields
+
+    def _look(self, name: str) -> Response:
+        """Show a file: one of purpose batch with the next of ``checks`` as its status, while there is one."""
+        fields = self.files[name][0]
+        if fields["purpose"] == "batch" and self.checks:
+            fields["status"] = self.checks.popleft()
+        return Response.of(fields)
 
     def _create(self, body: dict[str, Any]) -> Response:
         if body["input_file_id"] not in self.files:
@@ -106,7 +116,7 @@ class Batches:
         fields = {
             "id": name, "object": "batch", "endpoint": body["endpoint"], "input_file_id": body["input_file_id"],
             "completion_window": body["completion_window"], "status": plan.statuses[0], "errors": None,
-            "output_file_id": None, "error_file_id": None, "created_at": 1_700_000_000 + len(self.batches),
+            "output_file_id": None, "error_file_id": None, "created_at": int(time.time()),
             "metadata": body.get("metadata"), "request_counts": {"total": len(lines), "completed": 0, "failed": 0},
         }  # fmt: skip
         self.batches[name] = _Batch(fields, plan, lines=lines)

@@ -13,7 +13,7 @@ from graded.llm.estimate import Line, Rough
 from graded.llm.estimate import estimate as lines
 from graded.llm.job import Job
 from graded.llm.ledger import Ledger
-from graded.llm.procure import cap
+from graded.llm.procure import cap, stale
 from graded.llm.tokens import QUERY
 from graded.records import passage_text
 from graded.stages import grade, query
@@ -36,6 +36,11 @@ def estimate() -> None:
     online, batch = sum(line.online for line in found), sum(line.batch for line in found)
     new = sum(line.requests - line.cached for line in found)
     say(f"total: {new:,} replies to buy, ${online:,.2f} online, ${batch:,.2f} by batch")
+    for stage, model in dict.fromkeys((line.stage, line.model) for line in found):
+        mine = [line for line in found if (line.stage, line.model) == (stage, model)]
+        known = sum(line.known for line in mine)
+        if known and not any(line.cached or line.rough for line in mine):
+            say(f"{stage} {model}: {stale(known)}")
     spent = ledger.state.paid + ledger.state.lost + ledger.state.reserved
     say(f"budget: GRADED_BUDGET_USD is {cap():,.2f}; this clone has spent or reserved ${spent:,.2f} so far")
 

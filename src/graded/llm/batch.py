@@ -19,6 +19,9 @@ from graded.llm.job import Batch, Want
 from graded.llm.keys import KeySet
 from graded.llm.ledger import Ledger
 
+#: Seconds before it is looked again at what another process has in flight.
+LOOK = 1.0
+
 
 class Batches:
     """The batches of one run of one stage; ``wants`` are all that the stage misses.
@@ -100,6 +103,9 @@ class Batches:
             ResumeError: ``wait`` is false, or a batch was cancelled by hand.
         """
         folders = self.mine()
+        if not folders:  # what is missing is in flight in another process
+            time.sleep(min(self.options.poll, LOOK))
+            return
         intents = [intent for folder in folders if (intent := folder.read()) is not None]
         total = sum(intent.requests for intent in intents)
         if not self.options.wait and intents:
@@ -109,7 +115,7 @@ class Batches:
             )
         every = max(10.0, self.options.poll)
         with Progress(f"{len(intents)} batches", total, "replies", every=every) as progress:
-            while len(self.mine()) == len(folders) and folders:
+            while len(self.mine()) == len(folders):
                 time.sleep(self.options.poll)
                 seen = [self.driver.advance(folder) for folder in folders]
                 done = sum(one.replies for one in seen if one is not None)

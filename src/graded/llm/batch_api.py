@@ -95,7 +95,16 @@ class Api:
 
     async def retrieve(self, batch_id: str) -> Any:
         """Return the batch as it is now."""
-        return await self._try(self.calls.batches.retrieve(batch_id))
+        try:
+            return await self.calls.batches.retrieve(batch_id)
+        except openai.NotFoundError:
+            raise ServiceError(
+                f"{self.param}: the endpoint does not know batch {batch_id}, which was created there: is it another"
+                " account's key? If it is gone for good, remove the folder under .ledger/batches that names it:"
+                " its requests are then bought anew"
+            ) from None
+        except openai.APIError as error:
+            raise self._refused(error) from None
 
     async def download(self, file_id: str, path: Path) -> bool:
         """Write a file's content to ``path``; False where the endpoint does not have the file any more."""

@@ -121,7 +121,8 @@ class Driver:
                     whole = whole and here
                     if here:
                         intake.read(path, writer)
-            if batch.status == "completed" or not whole:
+            told = int(batch.request_counts.completed) if batch.request_counts else 0
+            if batch.status == "completed" or not whole or told > intake.run:
                 intake.lose(writer)
         folder.end()
         self.ledger.state.refresh()

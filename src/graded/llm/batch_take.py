@@ -32,6 +32,8 @@ class Intake:
         self.hidden = [one.encode() for one in secrets()]
         self.left = {custom_id(one.key): one for one in requests}
         self.replies = 0
+        #: Requests of which a line says that they were run.
+        self.run = 0
         #: Requests that were run and have no reply: the key, and whether asking again is in vain.
         self.failed: list[tuple[bytes, bool]] = []
         self.reasons: Counter[str] = Counter()
@@ -64,6 +66,7 @@ class Intake:
         """Return the ledger's record of one line; None where the request was not run or not billed."""
         if line.status is None:
             return None  # the batch ended before it
+        self.run += 1
         answer = read(line.status, clean(json.dumps(line.body).encode(), self.hidden), {})
         if answer.reply is not None:
             usd = self._dollars(answer, request)

@@ -6,7 +6,6 @@ request itself goes through aiohttp, which costs a tenth of the package's CPU ti
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import aiohttp
 
 from graded.errors import MissingError, ParamError
 from graded.formats.redact import HIDDEN, SHORTEST, redact, secrets
+from graded.llm.lines import dumps, loads
 from graded.llm.reply import Reply, from_completion
 from graded.llm.request import Messages, Model, check_address, wire
 
@@ -145,11 +145,7 @@ def client(model: Model, param: str, *, max_retries: int = 0, http_client: Any =
 
 def body(model: Model, messages: Messages) -> bytes:
     """Return the request's body as UTF-8."""
-    fields = wire(model, messages)
-    try:
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(fields, separators=(",", ":")).encode()
+    return dumps(wire(model, messages))
 
 
 async def ask(session: aiohttp.ClientSession, end: Endpoint, data: bytes) -> Answer:
@@ -184,7 +180,7 @@ def clean(data: bytes, hidden: Iterable[bytes]) -> bytes:
 def read(status: int, data: bytes, headers: Mapping[str, str]) -> Answer:
     """Return what a response means."""
     try:
-        fields = json.loads(data)
+        fields = loads(data)
     except ValueError:
         fields = None
     if status == 200:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from graded.llm import prompts
 from graded.llm.job import Job, Want
 from graded.llm.ledger import Ledger
 from graded.llm.prices import Price, Prices
@@ -13,7 +14,10 @@ from graded.llm.tokens import Amount, Rates, amount
 
 
 class Line(NamedTuple):
-    """One annotator and language; ``rough`` where the requests themselves are not known yet."""
+    """One annotator and language; ``rough`` where the requests themselves are not known yet.
+
+    ``known`` are the ledger's paid replies of this stage, model and language, whatever they were asked.
+    """
 
     stage: str
     model: str
@@ -25,6 +29,7 @@ class Line(NamedTuple):
     online: float
     batch: float
     rough: bool
+    known: int
 
 
 class Rough(NamedTuple):
@@ -35,37 +40,38 @@ class Rough(NamedTuple):
     characters: dict[str, int]
 
 
-def estimate(ledger: Ledger, jobs: Sequence[Job | Rough], prices: Prices) -> Iterator[Line]:
+def estimate(ledger: Ledger, jobs: Sequence[Job | Rough], table: Prices) -> Iterator[Line]:
     """Yield a line for each job and language.
 
     Raises:
         ParamError: a model has no price. One that is recorded only has none and costs nothing.
     """
-    frames = {job.stage: job.frame for job in (one.job if isinstance(one, Rough) else one for one in jobs)}
-    rates = Rates(ledger, frames)
+    rates = Rates(ledger, prompts.frames())
     for one in jobs:
         job = one.job if isinstance(one, Rough) else one
-        price = FREE if job.model.family == "recorded" else prices.of(job.model)
+        price = FREE if job.model.family == "recorded" else table.of(job.model)
         if isinstance(one, Rough):
             for language, count in one.requests.items():
                 rate = rates.of(job.stage, job.model.family, job.model.model, language)
                 new = amount(rate, count, one.characters[language], job.frame)
-                yield _line(job, language, count, new, price, prices.batch, rough=True)
+                yield _line(job, language, count, new, price, table.batch, rates, rough=True)
             continue
         want = Want(job, 1)
         want.look(ledger)
         for language, new in want.amounts(rates, want.buy).items():
             count = int((want.languages == want.codes.index(language)).sum())
-            yield _line(job, language, count, new, price, prices.batch, rough=False)
+            yield _line(job, language, count, new, price, table.batch, rates, rough=False)
 
 
 FREE = Price(input=0.0, output=0.0, source="recorded")
 
 
-def _line(job: Job, language: str, requests: int, new: Amount, price: Price, batch: float, *, rough: bool) -> Line:
+def _line(
+    job: Job, language: str, requests: int, new: Amount, price: Price, batch: float, rates: Rates, *, rough: bool
+) -> Line:
     dollars = new.dollars(price)
     factor = batch if job.model.family in BATCH else 1.0
     return Line(
         job.stage, job.model.model, language, requests, requests - new.requests, new.prompt, new.completion, dollars,
-        dollars * factor, rough,
+        dollars * factor, rough, rates.replies(job.stage, job.model.family, job.model.model, language),
     )  # fmt: skip

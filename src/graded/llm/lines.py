@@ -10,6 +10,8 @@ import re
 from typing import Any, NamedTuple
 from zlib import crc32
 
+import orjson
+
 _HEAD = b'{"sum":"'
 _START = len(_HEAD) + 8 + 2
 _KEY = b'"key":"'
@@ -18,11 +20,11 @@ _ENTRY = re.compile(rb'"key":"([0-9a-f]{32})[0-9a-f]{32}","kind":"(\w+)",(?:"at"
 
 
 def encode(fields: dict[str, Any]) -> bytes:
-    """Return the line of ``fields`` with its line end; ``key`` and ``kind`` come first in ``fields``."""
-    try:
-        rest = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[1:].encode()
-    except UnicodeEncodeError:  # a lone surrogate: written as an escape
-        rest = json.dumps(fields, separators=(",", ":"))[1:].encode()
+    """Return the line of ``fields`` with its line end; ``key`` and ``kind`` come first in ``fields``.
+
+    No number may be infinite or NaN: JSON has neither.
+    """
+    rest = dumps(fields)[1:]
     return b'%s%08x",%s\n' % (_HEAD, crc32(rest), rest)
 
 
@@ -35,8 +37,24 @@ def whole(line: bytes) -> bool:
 
 def decode(line: bytes) -> dict[str, Any]:
     """Return the fields of a whole line, the checksum among them."""
-    fields: dict[str, Any] = json.loads(line)
+    fields: dict[str, Any] = loads(line)
     return fields
+
+
+def dumps(value: Any) -> bytes:
+    """Return ``value`` as compact JSON in UTF-8."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a lone surrogate (written as an escape), an integer of more than 64 bits
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def loads(data: bytes) -> Any:
+    """Return what JSON ``data`` says; a ValueError where it is none."""
+    try:
+        return orjson.loads(data)
+    except ValueError:  # what Python's own parser takes all the same: lone surrogates, Infinity
+        return json.loads(data)
 
 
 class Entry(NamedTuple):

@@ -6,12 +6,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from graded.console import say
 from graded.errors import BudgetError, MissingError, ParamError
-from graded.llm import prices
+from graded.llm import prices, prompts
 from graded.llm.job import How, Want
 from graded.llm.keys import KeySet
 from graded.llm.ledger import Ledger
-from graded.llm.tokens import Rates
+from graded.llm.tokens import Amount, Rates
 
 
 def cap() -> float:
@@ -48,7 +51,7 @@ def ensure(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
 def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
     """Buy what is missing, one by one or by batch, and take in batches of an earlier run, until nothing is."""
     if how.mode == "online" and not ledger.state.pending.folders():
-        allow(ledger, missing)
+        allow(ledger, missing, how)
         online(ledger, missing)
         return
     from graded.llm.batch import Batches
@@ -61,7 +64,7 @@ def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
                 return
             fresh = _without(missing, ledger.state.pending.keys)
             if fresh:
-                allow(ledger, fresh)
+                allow(ledger, fresh, how)
             by_batch = [want for want in fresh if how.batched(want)]
             one_by_one = [want for want in fresh if not how.batched(want)]
             submitted = bool(by_batch) and batches.submit(by_batch, cap())
@@ -95,20 +98,24 @@ def check_recorded(wants: Sequence[Want]) -> None:
             )
 
 
-def allow(ledger: Ledger, wants: Sequence[Want]) -> None:
-    """Return where ``wants`` may be bought.
+def allow(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
+    """Return where ``wants`` may be bought, and say what is about to be.
 
     Raises:
         BudgetError: there is no budget; says how many replies are missing and about what they cost.
         ParamError: a model has no price.
     """
     table = prices.load()
-    rates = Rates(ledger)
+    rates = Rates(ledger, prompts.frames())
     count, dollars = 0, 0.0
+    said = []
     for want in wants:
         price = table.of(want.job.model)
-        count += int(want.buy.sum())
-        dollars += sum(one.dollars(price) for one in want.amounts(rates, want.buy).values())
+        amounts = want.amounts(rates, want.buy)
+        batched = how.batched(want)
+        each = sum(one.dollars(price) for one in amounts.values()) * (table.batch if batched else 1.0)
+        count, dollars = count + int(want.buy.sum()), dollars + each
+        said.append(_bought(want, amounts, f"${each:,.2f}{' by batch' * batched}", rates))
     damage = ledger.store.damage()
     if damage:
         raise BudgetError(
@@ -121,3 +128,22 @@ def allow(ledger: Ledger, wants: Sequence[Want]) -> None:
             "get the team's: dvc pull data/ledger.dvc; or allow buying: "
             f"GRADED_BUDGET_USD={max(ledger.state.paid + ledger.state.lost + 1.25 * dollars, 0.01):.2f} dvc repro"
         )
+    for text in said:
+        say(text)
+
+
+def _bought(want: Want, amounts: dict[str, Amount], dollars: str, rates: Rates) -> str:
+    """Return what is about to be bought of one annotator, one line of less than 100 columns for six languages."""
+    model, stage = want.job.model, want.job.stage
+    parts = [f"{code} {one.requests:,}" for code, one in amounts.items() if one.requests]
+    more = f", and {len(parts) - 6} languages" if len(parts) > 6 else ""
+    text = f"{stage} {model.model[:30]}: to buy {', '.join(parts[:6])}{more}, about {dollars}"
+    known = rates.replies(stage, model.family, model.model)
+    if known and want.attempt == 1 and int(want.buy.sum()) == len(np.unique(want.keys)):
+        text += f"\n{stage} {model.model[:30]}: {stale(known)}"
+    return text
+
+
+def stale(known: int) -> str:
+    """Say that nothing is reused of the ``known`` replies of a model."""
+    return f"none of its {known:,} paid replies fits: prompt, params or texts have changed"

@@ -5,6 +5,7 @@ Everything that a better parser could need is here; what a request or an API key
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -61,7 +62,7 @@ def shorten(tokens: Iterable[tuple[str, Iterable[tuple[str, float]]]]) -> tuple[
     """Return ``tokens`` (token, alternatives) with the alternatives kept only where a digit is among them."""
     kept: list[TokenTop] = []
     for token, alternatives in tokens:
-        top = tuple((str(text), round(float(logprob), 6)) for text, logprob in alternatives)
+        top = tuple((str(text), _finite(logprob)) for text, logprob in alternatives)
         if any(character.isdigit() for text in (token, *(text for text, _ in top)) for character in text):
             kept.append(TokenTop(token, top))
         elif kept and not kept[-1].top:
@@ -69,6 +70,12 @@ def shorten(tokens: Iterable[tuple[str, Iterable[tuple[str, float]]]]) -> tuple[
         else:
             kept.append(TokenTop(token, ()))
     return tuple(kept)
+
+
+def _finite(logprob: Any) -> float:
+    """Return a log probability in six digits; where it is none, what OpenAI writes for a token of no probability."""
+    value = float(logprob)
+    return round(value, 6) if math.isfinite(value) else -9999.0
 
 
 def from_completion(body: dict[str, Any]) -> Reply:

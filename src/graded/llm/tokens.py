@@ -72,6 +72,10 @@ class Rates:
         frame, text = self._elsewhere(family, model, language) or (RATES["en"], default)
         return Rate(text, 0.0, written, False, frame)
 
+    def replies(self, stage: str, family: str, model: str, language: str = "") -> int:
+        """Return of how many replies the ledger knows what they took, whatever they were asked; "": all languages."""
+        return int(self._sums.get((stage, family, model, language), [0.0] * 5)[4])
+
     def _elsewhere(self, family: str, model: str, language: str) -> tuple[float, float] | None:
         """Return the tokens a character of English instructions and of texts, from a stage that has measured them."""
         for stage, frame in self._frames.items():
