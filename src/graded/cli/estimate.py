@@ -38,7 +38,7 @@ def estimate() -> None:
     say(f"total: {new:,} replies to buy, ${online:,.2f} online, ${batch:,.2f} by batch")
     for stage, model in dict.fromkeys((line.stage, line.model) for line in found):
         mine = [line for line in found if (line.stage, line.model) == (stage, model)]
-        known = sum(line.known for line in mine)
+        known = sum({line.language: line.known for line in mine}.values())
         if known and not any(line.cached or line.rough for line in mine):
             say(f"{stage} {model}: {stale(known)}")
     spent = ledger.state.paid + ledger.state.lost + ledger.state.reserved
