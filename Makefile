@@ -20,6 +20,8 @@ help: ## list the targets
 .venv/.run: .venv/.python requirements.lock pyproject.toml
 	.venv/bin/python -m pip install --quiet --requirement requirements.lock
 	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	.venv/bin/python -m graded.analysis.offline .venv/plots.html
+	.venv/bin/dvc config --local plots.html_template ../.venv/plots.html
 	touch $@
 
 .venv/.dev: .venv/.run requirements-dev.lock
