@@ -59,7 +59,7 @@ def figure_spec(figure: Figure) -> dict[str, Any]:
     """Return one Vega-Lite specification of the whole figure: panels in rows, their titles, a legend below."""
     import altair as alt
 
-    panels = [panel.chart + headline(panel.title) for panel in figure.panels]
+    panels = [panel.chart + headline(panel) for panel in figure.panels]
     body = alt.concat(*panels, columns=figure.columns, bounds="flush", spacing={"row": 74, "column": 74}).resolve_scale(
         color="independent", shape="independent"
     )
@@ -69,14 +69,15 @@ def figure_spec(figure: Figure) -> dict[str, Any]:
     return spec
 
 
-def headline(title: str) -> Any:
+def headline(panel: Panel) -> Any:
     """Return a panel's title as a mark; Vega would put its own above the highest tick label, at unlike heights."""
     import altair as alt
 
+    above = 46 if '"orient": "top"' in panel.chart.to_json(validate=False) else 12
     mark = alt.Chart(alt.Data(values=[{}])).mark_text(
-        align="left", baseline="bottom", fontSize=13, fontWeight=600, color=theme.light("ink"), text=title
+        align="left", baseline="bottom", fontSize=13, fontWeight=600, color=theme.light("ink"), text=panel.title
     )
-    return mark.encode(x=alt.value(0), y=alt.value(-12))
+    return mark.encode(x=alt.value(0), y=alt.value(-above))
 
 
 def legend(keys: Sequence[Key]) -> Any:
