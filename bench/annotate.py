@@ -184,7 +184,7 @@ def peer(name: str, python: str, url: str, requests: int) -> float:
 def main() -> None:
     """Run all sides, or with ``--side`` one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=6000)
+    parser.add_argument("--pairs", type=int, default=12000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", type=int, default=1_000_000, help="pairs of the memory run; 0: none")
     parser.add_argument("--keep", action="store_true", help="also write bench/results/annotate.json")

@@ -24,7 +24,7 @@ from graded.llm.lane import Bell, Lane
 from graded.llm.ledger import Ledger
 
 #: Records that are written and synced together, and the longest that one waits for others, in seconds.
-GROUP, WAIT = 100, 0.05
+GROUP, WAIT = 100, 0.1
 #: Requests that were given up in a row, without a reply between them, before the whole run stops.
 HOPELESS = 20
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graded.llm.buy import Buyer
 
 #: Most requests that are claimed and reserved together, ahead of being sent.
-BLOCK = 64
+BLOCK = 128
 #: Tries of a request that surely was not billed, and of one that may have been.
 TRIES, LOST = 10, 3
 #: How often another process's claims are looked at again, in seconds.
