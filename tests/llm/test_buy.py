@@ -97,7 +97,9 @@ def test_asking_again_asks_only_what_was_no_answer(folder: Path) -> None:
         assert found["refused"] == server.counts.kinds["refused"]
 
 
-def test_the_cap_holds_over_restarts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cap_holds_over_restarts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with StandIn() as server:
         buying.make(folder, server, pairs=400, in_flight=16)
         for cap in ("0.10", "0.20"):
@@ -106,6 +108,9 @@ def test_the_cap_holds_over_restarts(folder: Path, monkeypatch: pytest.MonkeyPat
                 grade.main()
             assert 0.9 * float(cap) < buying.dollars(server) <= float(cap)
             assert spent(folder).paid == pytest.approx(buying.dollars(server))
+        said = capsys.readouterr().out
+        assert f"grade {buying.MODEL}: to buy fi 400, about $" in said
+        assert "GRADED_BUDGET_USD leaves $0.10 of that: buying stops there" in said
         monkeypatch.setenv("GRADED_BUDGET_USD", "10")
         grade.main()
         assert server.counts.billed.total() == len(server.counts.billed) == 400

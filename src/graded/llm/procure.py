@@ -128,6 +128,9 @@ def allow(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
             "get the team's: dvc pull data/ledger.dvc; or allow buying: "
             f"GRADED_BUDGET_USD={max(ledger.state.paid + ledger.state.lost + 1.25 * dollars, 0.01):.2f} dvc repro"
         )
+    room = cap() - ledger.state.paid - ledger.state.lost - ledger.state.reserved
+    if dollars > room:
+        said.append(f"GRADED_BUDGET_USD leaves ${max(room, 0.0):,.2f} of that: buying stops there")
     for text in said:
         say(text)
 
