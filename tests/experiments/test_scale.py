@@ -11,17 +11,18 @@ import pytest
 import yaml
 
 from graded.experiments import scale
+from graded.experiments.facts import Facts
 from tests import scale_tables
 from tests.closure import ROOT
 
 
 @pytest.fixture
-def facts(monkeypatch: pytest.MonkeyPatch) -> scale.Facts:
+def facts(monkeypatch: pytest.MonkeyPatch) -> Facts:
     monkeypatch.chdir(ROOT)
-    return scale.Facts()
+    return Facts()
 
 
-def test_models_and_passages_by_hand(facts: scale.Facts) -> None:
+def test_models_and_passages_by_hand(facts: Facts) -> None:
     found = scale.runs(facts)
     assert len(found) == 108 + 108 + 60 + 15
     assert len({run.training for run in found}) == 108 + 108 + 48, "Table 1's and Figure 7's own are Figure 5's"
@@ -30,12 +31,12 @@ def test_models_and_passages_by_hand(facts: scale.Facts) -> None:
     assert scale.encoded(facts, fi, scale.Way(pool=True)) == {"miracl": 1271 * 110}
 
 
-def test_batches_cost_half(facts: scale.Facts) -> None:
+def test_batches_cost_half(facts: Facts) -> None:
     batch, online = (sum(p.dollars for p in scale.parts(facts, scale.Way(batch=way))) for way in (True, False))
     assert batch == pytest.approx(online / 2)
 
 
-def test_what_is_measured_is_kept(facts: scale.Facts) -> None:
+def test_what_is_measured_is_kept(facts: Facts) -> None:
     measured = {key: fact for key, fact in facts.facts.items() if fact.kind == "measured"}
     assert measured
     for key, fact in measured.items():

@@ -10,6 +10,7 @@ import typer
 from graded.console import say
 from graded.errors import ParamError
 from graded.experiments import scale as counted
+from graded.experiments.facts import Facts
 
 #: What differs from the way that was chosen, in the second table.
 VARIANTS = (
@@ -35,7 +36,7 @@ def scale(
 
     Example: graded scale --pool --online
     """
-    facts = counted.Facts(rates)
+    facts = Facts(rates)
     way = counted.Way(target=not every, reuse=not again, pool=pool, batch=not online)
     parts = counted.parts(facts, way)
     hour = facts.one("gpu.dollars_hour")
@@ -55,7 +56,7 @@ def scale(
     _bottlenecks(facts, parts, _numbers(gpus))
 
 
-def _bottlenecks(facts: counted.Facts, parts: list[counted.Part], numbers: list[int]) -> None:
+def _bottlenecks(facts: Facts, parts: list[counted.Part], numbers: list[int]) -> None:
     columns = {number: counted.walls(facts, parts, number) for number in numbers}
     host = facts.one("gpu.host")
     heads = [
