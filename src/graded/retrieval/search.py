@@ -30,8 +30,8 @@ Floats = npt.NDArray[np.float32]
 BLOCK, CHUNK = 1024, 8192
 #: Pairs waiting for rescoring, at most; beyond them a block is settled early.
 PENDING = 2_000_000
-#: Pairs rescored at a time: few enough to stay near the core.
-RESCORE = 64
+#: Elements of the pairs rescored at a time: few enough to stay near the core.
+RESCORE = 24576
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,9 @@ def top_k(
 def exact_scores(queries: Floats, query: npt.NDArray[np.int64], vectors: Floats, row: npt.NDArray[np.int64]) -> Floats:
     """Return the inner products of ``queries[query]`` and ``vectors[row]``: float64 sums, rounded to float32."""
     scores = np.empty(len(query), np.float32)
-    for at in range(0, len(query), RESCORE):
-        part = slice(at, at + RESCORE)
+    size = max(1, RESCORE // queries.shape[1])
+    for at in range(0, len(query), size):
+        part = slice(at, at + size)
         left = queries[query[part]].astype(np.float64)
         np.multiply(left, vectors[row[part]], out=left)
         scores[part] = left.sum(axis=1)
