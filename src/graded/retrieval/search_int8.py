@@ -42,7 +42,7 @@ class Int8Pass:
         self.unit = max(float(self.rounded_norms.max()), 1e-30)
         dim = queries.shape[1]
         self.rows = max(16, ROUNDED // dim)
-        self.scaled = torch.empty(self.rows, dim)
+        self.scaled, self.whole = torch.empty(self.rows, dim), torch.empty(self.rows, dim, dtype=torch.int32)
         self.bytes = torch.empty(PIECE, dim, dtype=torch.uint8)
 
     def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
@@ -77,10 +77,10 @@ class Int8Pass:
         """Write the bytes of some passages and return how far they are from them at most, as a norm."""
         import torch
 
-        scaled = self.scaled[: len(passages)]
+        scaled, whole = self.scaled[: len(passages)], self.whole[: len(passages)]
         # 128.5 + p / s to within 2^-15, whatever way the machine multiplies and adds; cut off, not rounded.
         torch.add(128.5, passages, alpha=1 / scale, out=scaled)
-        self.bytes[where].copy_(scaled)
+        self.bytes[where].copy_(whole.copy_(scaled))  # in two steps: PyTorch has no fast way from float to uint8
         far = float(torch.linalg.vector_norm(scaled.frac_().sub_(0.5), dim=1).max())
         return scale * (far * SLACK + passages.shape[1] ** 0.5 * 2.0**-15)
 
