@@ -198,3 +198,64 @@ def test_wrong_arguments() -> None:
     path.write_bytes(b"text\n\xff\n")
     with pytest.raises(DataError, match="broken UTF-8"):
         bring(path, "fi")
+
+
+def with_open_quote(separator: str, at: int, cell: str) -> str:
+    """A table of 1,000 rows, the one of line ``at`` with ``cell`` as its text."""
+    rows = [f"d{n}{separator}text {n}" for n in range(1000)]
+    rows[at - 2] = f"d{at - 2}{separator}{cell}"
+    return "\n".join([f"id{separator}text", *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "more", "why"),
+    [
+        ('"never closed', "", 'a " that is never closed'),
+        ('"closed', '\nx,"quoted, later"\n', 'a " that stands inside a quoted cell and is not doubled'),
+        ('"closed', '\nx,a screen of 24"\n', 'a " that takes in the rows below it'),
+    ],
+    ids=["end", "quoted", "inch"],
+)
+def test_an_open_quote_costs_its_row_alone(cell: str, more: str, why: str) -> None:
+    bring(write("p.csv", with_open_quote(",", 6, cell) + more.lstrip("\n")), "fi", Path("out"))
+    assert len(list(beir.passages(Path("out/fi")))) == 999 + bool(more)
+    assert bad_rows() == f"p.csv:6\t{why}\n"
+
+
+@pytest.mark.parametrize("cell", ['"never closed', '"Yes," he said', '"closed by the next\nnext\tone"'])
+def test_a_quote_in_a_tsv_is_a_quote(cell: str) -> None:
+    bring(write("p.tsv", with_open_quote("\t", 6, cell)), "fi", Path("out"))
+    texts = [row.text for row in beir.passages(Path("out/fi"))]
+    assert texts[4] == cell.partition("\n")[0]
+    assert len(texts) == 1000 + ("\n" in cell)
+    assert bad_rows() == ""
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.tsv"])
+def test_a_quoted_cell_may_have_lines(name: str) -> None:
+    gap = "," if name == "p.csv" else "\t"
+    text = f'id{gap}text\na{gap}"one, ""1""\n\nYes, two\nNo"\n\nb{gap}"three"\nc\n'
+    bring(write(name, text), "fi", Path("out"))
+    assert [row.text for row in beir.passages(Path("out/fi"))] == ['one, "1"\n\nYes, two\nNo', "three"]
+    assert bad_rows().startswith(f"{name}:8\t1 fields")
+
+
+def test_bad_judgements_have_their_line() -> None:
+    passages, queries = write("p.csv", "id,text\na,one\n"), write("q.csv", "id,text\nq,what\n")
+    bring(passages, "fi", Path("out"), queries, write("r.csv", "query,passage,score\nq,a,1\nq,a,1\nz,a,1\nq,z,1\n"))
+    assert [line.partition("\t")[0] for line in bad_rows().splitlines()] == ["r.csv:3", "r.csv:4", "r.csv:5"]
+
+
+@pytest.mark.parametrize("out", ["p.csv/x", "/proc/foo", "/proc"])
+def test_an_impossible_out_is_one_line(out: str) -> None:
+    with pytest.raises(ParamError, match=f"--out: received '{out}'"):
+        bring(write("p.csv", "text\none\n"), "fi", Path(out))
+
+
+def test_what_to_set_next(capsys: pytest.CaptureFixture[str]) -> None:
+    bring(write("p.csv", "text\none\n\u00a0\n"), "fi", Path("o2"))
+    said = capsys.readouterr().out
+    assert "1 bad row was left out" in said
+    assert "corpus.path: o2, benchmark.path: o2, languages: [fi] in params.yaml" in said
+    bring(Path("p.csv"), "fi")
+    assert "corpus.path" not in capsys.readouterr().out

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -12,13 +13,16 @@ import typer
 
 from graded.console import say
 from graded.errors import DataError, ParamError
-from graded.formats.atomic import atomic_folder, write_text
+from graded.formats.atomic import atomic_folder, raise_disk, write_text
 from graded.sources import foreign
 from graded.sources.columns import unused
 from graded.sources.foreign import Bad, Judged, Row
 from graded.sources.opened import kind_of
 
 T = TypeVar("T", Row, Judged)
+
+#: What `graded profile own-data` reads.
+HOME = Path("data/beir")
 
 #: Of 100 documents, how many go to train, dev and test; by hash, so that adding documents moves none.
 SHARES = (("train", 60), ("dev", 20), ("test", 20))
@@ -27,8 +31,8 @@ SHARES = (("train", 60), ("dev", 20), ("test", 20))
 def bring(
     passages: Annotated[Path, typer.Argument(help="Passages as .csv, .tsv or .jsonl, or a SQuAD-format .json.")],
     lang: Annotated[str, typer.Option(help="Language code, such as fi.")],
-    out: Annotated[Path, typer.Option(help="Folder to make: OUT/LANG in BEIR layout.")] = Path("data/beir"),
-    queries: Annotated[Path | None, typer.Option(help="Test queries, same formats.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to make: OUT/LANG in BEIR layout.")] = HOME,
+    queries: Annotated[Path | None, typer.Option(help="Queries of all splits, same formats.")] = None,
     qrels: Annotated[Path | None, typer.Option(help="Judgements: query, passage, score.")] = None,
 ) -> None:
     """Turn your own files into a BEIR folder that corpus and benchmark read.
@@ -58,21 +62,40 @@ def bring(
         judged = from_table(qrels, texts, asked, bad) if qrels else []
     if not texts:
         raise DataError(
-            f"{passages}: no usable passage; {len(bad):,} bad rows, "
+            f"{passages}: no usable passage; {counted(bad)}, "
             + (f"the first: {bad[0].where}: {bad[0].why}" if bad else "it has no row")
         )
     say_unused(passages, queries, qrels)
-    per_split = write_beir(target, texts, asked, judged)
+    listing = out / f"{lang}.bad.txt"
+    with possible(out):
+        per_split = write_beir(target, texts, asked, judged)
+        if bad:
+            write_text(listing, "".join(f"{where}\t{why}\n" for where, why in bad))
+        else:
+            listing.unlink(missing_ok=True)
     say(f"{target}: {len(texts):,} passages, {len(asked):,} queries, {len(judged):,} judgements")
     if judged:
         say("judged queries: " + ", ".join(f"{count:,} {name}" for name, count in per_split.items()))
-    listing = out / f"{lang}.bad.txt"
     if bad:
-        write_text(listing, "".join(f"{where}\t{why}\n" for where, why in bad))
-        say(f"{len(bad):,} bad rows were left out, listed in {listing}; the first: {bad[0].where}: {bad[0].why}")
-    else:
-        listing.unlink(missing_ok=True)
-    say(f"next: dvc add {out}; graded profile own-data; languages: [{lang}] in params.yaml (docs/own-data.md)")
+        were = "was" if len(bad) == 1 else "were"
+        say(f"{counted(bad)} {were} left out, listed in {listing}; the first: {bad[0].where}: {bad[0].why}")
+    paths = "" if out == HOME else f"corpus.path: {out}, benchmark.path: {out}, "
+    say(f"next: dvc add {out}; graded profile own-data; {paths}languages: [{lang}] in params.yaml (docs/own-data.md)")
+
+
+@contextmanager
+def possible(out: Path) -> Iterator[None]:
+    """Turn what the system says of an impossible folder into one line; a full or read-only disk has its own."""
+    try:
+        yield
+    except OSError as error:
+        raise_disk(out, error)
+        raise ParamError(f"--out: received {str(out)!r}: {error.strerror or error}; name a folder") from None
+
+
+def counted(bad: list[Bad]) -> str:
+    """Return ``1 bad row`` or ``2 bad rows``."""
+    return f"{len(bad):,} bad row{'' if len(bad) == 1 else 's'}"
 
 
 def say_unused(*paths: Path | None) -> None:
@@ -117,11 +140,11 @@ def from_table(path: Path, texts: list[Row], asked: list[Row], bad: list[Bad]) -
     seen: set[tuple[str, str]] = set()
     for one in _good(foreign.judgements(path), bad):
         if one.query_id not in queries:
-            bad.append(Bad(str(path), f"query {one.query_id!r} is not among the queries"))
+            bad.append(Bad(one.where, f"query {one.query_id!r} is not among the queries"))
         elif one.doc_id not in known:
-            bad.append(Bad(str(path), f"passage {one.doc_id!r} is not among the passages"))
+            bad.append(Bad(one.where, f"passage {one.doc_id!r} is not among the passages"))
         elif one[:2] in seen:
-            bad.append(Bad(str(path), f"query {one.query_id!r} and passage {one.doc_id!r} are judged twice"))
+            bad.append(Bad(one.where, f"query {one.query_id!r} and passage {one.doc_id!r} are judged twice"))
         else:
             seen.add(one[:2])
             judged.append(one)
@@ -152,7 +175,7 @@ def write_beir(folder: Path, texts: list[Row], asked: list[Row], judged: list[Ju
         (out / "qrels").mkdir()
         for name, _ in SHARES:
             rows = [one for one in judged if split[one.query_id] == name]
-            lines = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t{s}" for q, d, s in rows)]
+            lines = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t{s}" for q, d, s, _ in rows)]
             (out / "qrels" / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {name: sum(one == name for one in split.values()) for name, _ in SHARES}
 

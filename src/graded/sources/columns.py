@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graded.errors import DataError, one_of
+from graded.sources.delimited import cells
 from graded.sources.opened import kind_of, opened
 
 #: Names that a column may have, the first that is there counts.
@@ -37,10 +38,7 @@ def records(path: Path, needed: list[str]) -> Iterator[Record]:
     if kind not in (".csv", ".tsv", ".jsonl"):
         raise DataError(f"{path}: {one_of(kind, ['.csv', '.tsv', '.jsonl'])}, each also with .gz")
     with opened(path) as file:
-        try:
-            yield from _jsonl(path, file) if kind == ".jsonl" else _table(path, file, kind, needed)
-        except csv.Error as error:
-            raise DataError(f"{path}: no {kind[1:].upper()} ({error})") from None
+        yield from _jsonl(path, file) if kind == ".jsonl" else _table(path, file, kind, needed)
 
 
 def unused(path: Path) -> list[str]:
@@ -77,7 +75,6 @@ def text_of(value: Any) -> str:
 
 
 def _table(path: Path, file: Iterator[str], kind: str, needed: list[str]) -> Iterator[Record]:
-    csv.field_size_limit(1 << 27)
     header = next(file, "")
     delimiter = _delimiter(header, kind)
     names = next(csv.reader([header], delimiter=delimiter), [])
@@ -88,12 +85,11 @@ def _table(path: Path, file: Iterator[str], kind: str, needed: list[str]) -> Ite
                 f"{path}: the first line names no column for the {one}: received "
                 f"{', '.join(name.strip() for name in names)[:80]!r}; legal: {', '.join(ALIASES[one])}"
             )
-    reader = csv.reader(file, delimiter=delimiter)
-    for row in reader:
-        where = f"{path}:{reader.line_num + 1}"
-        if not row:
-            continue
-        if len(row) < len(names):
+    for number, row in cells(file, delimiter, len(names)):
+        where = f"{path}:{number + 1}"
+        if isinstance(row, str):
+            yield where, row
+        elif len(row) < len(names):
             yield where, f"{len(row)} fields, the header has {len(names)}"
         elif len(row) > len(names):
             yield where, f"{len(row)} fields, the header has {len(names)}: a {delimiter!r} that is not between quotes?"

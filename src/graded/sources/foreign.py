@@ -44,11 +44,12 @@ class Bad(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """One judgement."""
+    """One judgement, and where it stands."""
 
     query_id: str
     doc_id: str
     score: int
+    where: str = ""
 
 
 def rows(path: Path) -> Iterator[Row | Bad]:
@@ -90,7 +91,7 @@ def judgements(path: Path) -> Iterator[Judged | Bad]:
         elif not _WHOLE.fullmatch(score):
             yield Bad(where, f"score {score[:40]!r} is no whole number")
         else:
-            yield Judged(_id(query), _id(passage), int(score.partition(".")[0]))
+            yield Judged(_id(query), _id(passage), int(score.partition(".")[0]), where)
 
 
 def squad(path: Path) -> Iterator[tuple[Row, list[Row]] | Bad]:
