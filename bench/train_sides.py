@@ -92,14 +92,14 @@ def ours(work: Work) -> dict[str, Any]:
 
     from graded.retrieval import description
     from graded.retrieval.tokens import Tokenizer
-    from graded.retrieval.training import setup
+    from graded.retrieval.training import body, setup
     from graded.retrieval.training.group import Group
 
     folder = Path(work.folder) / work.model
     chosen = _settings(work)
     record, tokenizer = description.read(folder), Tokenizer(folder, work.length)
     drawn = setup.source(chosen, _pairs(work), 1)
-    model = setup.model(chosen, folder, 1)
+    model = body.load(chosen, folder, 1)
     trainer = setup.trainer(chosen, model, tokenizer, record, drawn, 1, Group(device=torch.device(work.device)))
     seconds: list[float] = []
     losses: list[float] = []

@@ -114,7 +114,7 @@ def trainer(folder: Path, group: Any = None, seed: int = 5, **train: Any) -> Any
     """Return a trainer in this process on the layout of :func:`write` with its encoder in data/encoder."""
     from graded.retrieval import description
     from graded.retrieval.tokens import Tokenizer
-    from graded.retrieval.training import setup
+    from graded.retrieval.training import body, setup
     from graded.retrieval.training.group import Group
     from graded.retrieval.training.pairs import read_pairs
     from graded.retrieval.training.settings import Settings
@@ -124,7 +124,7 @@ def trainer(folder: Path, group: Any = None, seed: int = 5, **train: Any) -> Any
     encoder = folder / "data" / "encoder"
     record = description.read(encoder)
     drawn = setup.source(chosen, read_pairs(folder / "data" / "pair.parquet"), seed)
-    model, tokenizer = setup.model(chosen, encoder, seed), Tokenizer(encoder, record.max_length)
+    model, tokenizer = body.load(chosen, encoder, seed), Tokenizer(encoder, record.max_length)
     return setup.trainer(chosen, model, tokenizer, record, drawn, seed, group or Group())
 
 

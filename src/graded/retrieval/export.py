@@ -8,6 +8,7 @@ pooling, normalisation), 1_Pooling/config.json, sentence_bert_config.json (lengt
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from graded.formats.atomic import atomic_folder, write_json, write_text
@@ -18,11 +19,15 @@ from graded.retrieval.flat import FlatModel
 MODULES = "sentence_transformers.models"
 
 
-def save_folder(model: FlatModel, tokenizer: Path, target: Path, record: Description, card: str) -> Description:
+def save_folder(
+    model: FlatModel, tokenizer: Path, target: Path, record: Description, card: str,
+    beside: Mapping[str, Mapping[str, float]] | None = None,
+) -> Description:  # fmt: skip
     """Write ``model`` as the folder ``target``, whole or not at all, and return its record with digests.
 
     ``tokenizer`` is the folder whose tokenizer files are taken over (the base encoder's); ``record`` says pooling,
     prefixes and length; ``card`` becomes README.md. Weights are float32 safetensors.
+    ``beside`` maps the name of a further JSON file to what it holds.
     """
     with atomic_folder(target) as folder:
         for path in description.files(tokenizer):
@@ -31,6 +36,8 @@ def save_folder(model: FlatModel, tokenizer: Path, target: Path, record: Descrip
         model.save(folder)
         _sentence_transformers(folder, record, model.dim)
         write_text(folder / "README.md", card)
+        for name, values in (beside or {}).items():
+            write_json(folder / name, dict(values))
         return description.write(folder, record)
 
 

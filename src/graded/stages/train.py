@@ -1,7 +1,7 @@
 """Fine-tune the encoder with Accelerate; start it with `accelerate launch -m graded.stages.train`.
 
 Reads: data/pair.parquet, data/sample/<lang>.parquet (explicit negatives), data/encoder/; accelerate.yaml by way of
-the launcher; .work/train/<key>/ where a run was stopped.
+the launcher; .work/train/<key>/ and .work/mined/ where a run was stopped.
 Writes: data/model/, data/train/ (curves for `dvc plots`); dvclive/ (speed: of this machine, no output).
 """
 
@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graded import params
 from graded.console import run, say
 from graded.retrieval import gpu
+from graded.retrieval.peers import once
 from graded.retrieval.training.memory import give_back, one_arena
 from graded.retrieval.training.settings import Settings
+
+if TYPE_CHECKING:
+    from graded.retrieval.description import Description
+    from graded.retrieval.training.card import Facts
+    from graded.retrieval.training.checkpoint import Checkpoints
+    from graded.retrieval.training.trainer import Trainer
 
 PAIR, SAMPLE, ENCODER = Path("data/pair.parquet"), Path("data/sample"), Path("data/encoder")
 MODEL, CURVES, SPEED = Path("data/model"), Path("data/train"), Path("dvclive")
@@ -34,46 +42,68 @@ def main() -> None:
     one_arena()
     gpu.claim()
 
-    from graded.retrieval import description, export
+    from graded.retrieval import description
     from graded.retrieval.tokens import Tokenizer
-    from graded.retrieval.training import card, checkpoint, session, setup
+    from graded.retrieval.training import body, session, setup
     from graded.retrieval.training.group import Group
     from graded.retrieval.training.pairs import read_pairs
 
     group = Group.launched()
     record = description.read(ENCODER)
     description.check(ENCODER, record.sha256)
-    pairs = read_pairs(PAIR)
-    explicit = setup.negatives(chosen, pairs, SAMPLE, ENCODER, seed, group)
-    drawn = setup.source(chosen, pairs, seed, explicit)
-    model = setup.model(chosen, ENCODER, seed)
-    tokenizer = Tokenizer(ENCODER, chosen.max_length or record.max_length)
-    trainer = setup.trainer(chosen, model, tokenizer, record, drawn, seed, group)
-    trainer.start()
+    pairs = read_pairs(PAIR, parallel=chosen.parallel_ids)
+    with session.scarce("lower sample.size, or start fewer processes on this machine"):
+        explicit = setup.negatives(chosen, pairs, SAMPLE, ENCODER, seed, group)
+        drawn = setup.source(chosen, pairs, seed, explicit)
+    with session.scarce(session.smaller(chosen.chunk)):
+        model = body.load(chosen, ENCODER, seed)
+        tokenizer = Tokenizer(ENCODER, chosen.max_length or record.max_length)
+        trainer = setup.trainer(chosen, model, tokenizer, record, drawn, seed, group)
+        trainer.start()
     if group.first:
         say(
             f"train: {len(drawn.rows):,} rows of {len(pairs):,} graded pairs, "
             f"{int(pairs.positive.sum()):,} of them positives; "
             f"{drawn.rows.dropped:,} queries without a positive left out; {trainer.plan.total:,} steps of "
-            f"{chosen.batch_size}, {chosen.objective} on {group.size} process{'es' if group.size > 1 else ''} "
-            f"({group.device.type})"
+            f"{chosen.batch_size} rows, {trainer.shown(trainer.plan.total):,} pairs, {chosen.objective} "
+            f"on {group.size} process{'es' if group.size > 1 else ''} ({group.device.type})"
         )
-    inputs = [PAIR, *(sorted(SAMPLE.glob("*.parquet")) if chosen.negatives.per_query else [])]
-    free = {"checkpoint_minutes", "threads"}
-    facts = {"seed": seed, "processes": group.size, "encoder": record.sha256, "train": chosen.model_dump(exclude=free)}
-    checkpoints = checkpoint.Checkpoints(
-        checkpoint.work_folder(checkpoint.make_key(inputs, facts)), chosen.checkpoint_minutes
-    )
+    checkpoints = kept(chosen, seed, record, trainer)
     session.train(trainer, checkpoints, CURVES, SPEED)
     give_back()  # what the steps used, before the weights are copied to be saved
     if group.first:
-        trained = record.model_copy(update={"source": "train", "temperature": setup.temperature(chosen, record)})
         told = setup.facts(chosen, record, drawn, trainer.plan.total, tau, annotator)
-        with checkpoint.full_disk(MODEL):
-            export.save_folder(setup.merged(chosen, model, ENCODER), ENCODER, MODEL, trained, card.render(told))
+        save(chosen, record, trainer, told)
         checkpoints.remove()
         say(f"train: {MODEL} written")
 
 
+def kept(chosen: Params, seed: int, record: Description, trainer: Trainer) -> Checkpoints:
+    """Return where this run's checkpoints are: by a hash of all that its result depends on."""
+    from graded.retrieval.training import checkpoint
+
+    inputs = [PAIR, *(sorted(SAMPLE.glob("*.parquet")) if chosen.negatives.per_query else [])]
+    train = chosen.model_dump(exclude={"checkpoint_minutes", "threads"})
+    # Two threads a lane may sum in another order than one; with dropout there is one lane, of all the cores.
+    threads = trainer.lanes.threads if trainer.group.device.type == "cpu" else None
+    processes = trainer.group.size
+    facts = {"seed": seed, "processes": processes, "threads": threads, "encoder": record.sha256, "train": train}
+    key = checkpoint.make_key(inputs, facts)
+    return checkpoint.Checkpoints(checkpoint.work_folder(key), chosen.checkpoint_minutes)
+
+
+def save(chosen: Params, record: Description, trainer: Trainer, told: Facts) -> None:
+    """Write the model's folder."""
+    from graded.retrieval import export
+    from graded.retrieval.training import body, card, checkpoint, setup
+
+    trained = record.model_copy(update={"source": "train", "temperature": setup.temperature(chosen, record)})
+    learned = trainer.head.learned()
+    beside = {"bixse.json": learned} if learned else {}
+    model = body.merged(chosen, trainer.model, ENCODER)
+    with checkpoint.full_disk(MODEL):
+        export.save_folder(model, ENCODER, MODEL, trained, card.render(told), beside)
+
+
 if __name__ == "__main__":
-    run(main)
+    run(once(main))

@@ -13,7 +13,7 @@ import torch
 
 from graded.retrieval.training.batching import spread
 from graded.retrieval.training.masks import Askers, Offered
-from graded.retrieval.training.negatives import Negatives
+from graded.retrieval.training.negatives import Counts, Negatives
 from graded.retrieval.training.pairs import Pairs, Texts
 from graded.retrieval.training.rows import Rows
 
@@ -23,7 +23,8 @@ class Batch:
     """B rows with D passages; ``query`` [B] and ``passage`` [D] are numbers into the texts.
 
     ``row`` [D] is the row that brought a passage, ``positive`` and ``target`` [D] what it is to that row. ``parts``
-    gives the rows of each process, ``columns`` their passages.
+    gives the rows of each process, ``columns`` their passages; ``pairs`` counts the graded pairs, ``counts`` the
+    explicit negatives.
     """
 
     query: np.ndarray
@@ -33,6 +34,8 @@ class Batch:
     target: np.ndarray
     parts: list[np.ndarray]
     columns: list[np.ndarray]
+    pairs: int
+    counts: Counts
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,14 @@ class Source:
         """Return the batch of ``rows`` for ``parts`` processes."""
         query = self.rows.query[rows]
         passages, owners, positives, targets = [], [], [], []
+        pairs, counts = 0, Counts()
         for position, row in enumerate(rows):
             drawn = self.rows.draw(int(row), epoch, self.seed)
-            extra = self.negatives.draw(int(query[position]), int(row), epoch) if self.negatives else drawn[:0]
-            passages += [self.pairs.passage[drawn], extra]
+            own, extra, pairs = self.pairs.passage[drawn], drawn[:0], pairs + len(drawn)
+            if self.negatives:
+                extra, more = self.negatives.draw(int(query[position]), int(row), epoch, own)
+                counts = counts.plus(more)
+            passages += [own, extra]
             owners.append(np.full(len(drawn) + len(extra), position))
             positives += [self.pairs.positive[drawn], np.zeros(len(extra), bool)]
             targets += [target(self.pairs.grade[drawn], self.gain), np.zeros(len(extra), np.float32)]
@@ -67,7 +74,7 @@ class Source:
         shares = spread(weight, parts)
         return Batch(
             query, passage, row, np.concatenate(positives), np.concatenate(targets), shares,
-            [np.flatnonzero(np.isin(row, share)) for share in shares],
+            [np.flatnonzero(np.isin(row, share)) for share in shares], pairs, counts,
         )  # fmt: skip
 
     def weights(self, query: np.ndarray, passage: np.ndarray, row: np.ndarray) -> np.ndarray:

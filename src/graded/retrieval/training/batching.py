@@ -50,11 +50,16 @@ class Plan:
         """Steps of the whole run."""
         return self.steps if self.steps is not None else self.epochs * self.per_epoch
 
-    def shown(self, steps: int) -> int:
-        """Return the rows that the first ``steps`` steps show."""
+    def shown(self, steps: int, pairs: np.ndarray | None = None) -> int:
+        """Return the rows that the first ``steps`` steps show; with ``pairs``, the pairs of each row [R], these."""
+        each = np.ones(len(self.lang), np.int64) if pairs is None else pairs
         epochs, index = divmod(steps, self.per_epoch)
         rest = self._cached(epochs)[:index] if index else []  # type: ignore[attr-defined]
-        return epochs * len(self.lang) + sum(map(len, rest))
+        if self.mode == "temperature" and pairs is not None:  # an epoch draws other rows of a language than another
+            whole = sum(int(each[rows].sum()) for epoch in range(epochs) for rows in self._batches(epoch))
+        else:
+            whole = epochs * int(each.sum())
+        return whole + sum(int(each[rows].sum()) for rows in rest)
 
     def batch(self, step: int) -> tuple[int, np.ndarray]:
         """Return the epoch of ``step`` (from 0) and its rows, at most ``size``, in an order that means nothing."""

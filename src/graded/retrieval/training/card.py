@@ -24,6 +24,7 @@ class Facts(NamedTuple):
     pairs: Mapping[str, int]
     positives: Mapping[str, int]
     tau: Any
+    gain: str
     annotator: str
     objective: str
     temperature: float
@@ -48,19 +49,26 @@ def render(facts: Facts) -> str:
     tau = (
         ", ".join(f"{key} {value}" for key, value in facts.tau.items()) if isinstance(facts.tau, Mapping) else facts.tau
     )
+    exact = {"linear": "grade / 3", "exponential": "(2^grade - 1) / 7"}[facts.gain]
+    meaning = (
+        f"Every pair was trained on, with the target {exact}; tau = {tau} only counts the positives below."
+        if facts.objective == "bixse"
+        else f"A pair is a positive where its grade is at least tau = {tau}."
+    )
     rows = [f"| {lang} | {facts.pairs[lang]:,} | {facts.positives[lang]:,} |" for lang in facts.languages]
     lines = [
         "---", yaml.safe_dump(head, sort_keys=False, allow_unicode=True).strip(), "---", "",
         f"# {facts.base}, fine-tuned on graded relevance", "",
         f"A dense retrieval encoder: {facts.base}"
         + (f" at revision {facts.revision}" if facts.revision else "")
-        + f", fine-tuned on query-passage pairs that an LLM ({facts.annotator}) graded from 0 to 3. A pair is a "
-        f"positive where its grade is at least tau = {tau}.", "",
+        + f", fine-tuned on query-passage pairs that an LLM ({facts.annotator}) graded from 0 to 3. {meaning}", "",
         "| language | graded pairs | positives |", "|---|---|---|", *rows, "",
         f"Objective `{facts.objective}`, temperature {facts.temperature:g}, {facts.steps:,} steps of "
         f"{facts.batch_size}, AdamW at {facts.learning_rate:g}.", "",
         f"Pooling `{facts.pooling}`; texts are cut at {facts.max_length} tokens; a query is prefixed with "
         f"`{facts.query_prefix}` and a passage (title, then text) with `{facts.passage_prefix}`.", "",
+        *(["`bixse.json` holds the scale and the bias that were learned: sigmoid(scale * cosine + bias) estimates a "
+           "target.", ""] if facts.objective == "bixse" else []),
         USE, "", "```python", "from sentence_transformers import SentenceTransformer", "",
         'model = SentenceTransformer("path/to/this/folder")',
         'query = model.encode("...", prompt_name="query")', 'passages = model.encode(["..."], prompt_name="passage")',

@@ -45,10 +45,10 @@ class Lanes:
     ) -> None:
         self.model, self.trained, self.device, self.context = model, trained, device, context
         self.count = 1 if dropout or device.type != "cpu" else LANES
+        #: Of a lane: with more than one, a sum may be taken in another order.
+        self.threads = max(1, threads // self.count)
         self.pool = ThreadPoolExecutor(
-            min(self.count, threads),
-            initializer=torch.set_num_threads,
-            initargs=(max(1, threads // self.count),),
+            min(self.count, threads), initializer=torch.set_num_threads, initargs=(self.threads,)
         )
 
     def map(self, task: Callable[[int], Any]) -> list[Any]:

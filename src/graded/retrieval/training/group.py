@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed
+
+from graded.console import say
+
+#: How long a process waits for others whose share of some work takes longer (the launcher ends it if one of them dies).
+PATIENCE = timedelta(days=7)
 
 
 class Group:
@@ -19,11 +27,22 @@ class Group:
 
     @classmethod
     def launched(cls) -> Group:
-        """Return the group of this `accelerate launch` (one process where the program was started plainly)."""
+        """Return the group of this `accelerate launch` (one process where the program was started plainly).
+
+        `accelerate launch --cpu` starts one process whatever --num_processes asks for, and so does a launch of several
+        without --multi_gpu; it leaves an address for several processes and no rank: that is said in one line.
+        """
         from accelerate import PartialState
         from accelerate.utils import parse_flag_from_env
 
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available())
+        ranks = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+        launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
+        if state.num_processes == 1 and launched and not any(name in os.environ for name in ranks):
+            say(
+                "train: accelerate started one process, although it was told of several; start them by 'accelerate "
+                "launch --multi_gpu --num_processes N' (on the CPU where there is no GPU), without --cpu"
+            )
         return cls(state.process_index, state.num_processes, state.device)
 
     @property
@@ -74,6 +93,23 @@ class Group:
         told = [value]
         distributed.broadcast_object_list(told, src=0, device=self.device)
         return told[0]
+
+    def patient(self) -> Callable[[Any], list[Any]]:
+        """Return a function that gives every process's value to each, however long they are in coming.
+
+        Call it before the work: the usual waits of training end after ten to thirty minutes.
+        """
+        if self.size == 1:
+            return lambda mine: [mine]
+        slow = distributed.new_group(backend="gloo", timeout=PATIENCE)
+
+        def gather(mine: Any) -> list[Any]:
+            found: list[Any] = [None] * self.size
+            distributed.all_gather_object(found, mine, group=slow)
+            distributed.destroy_process_group(slow)
+            return found
+
+        return gather
 
     def copy(self, *tensors: Tensor) -> None:
         """Replace each tensor by process 0's, in place."""

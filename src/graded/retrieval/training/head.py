@@ -48,6 +48,12 @@ class Head(nn.Module):
         targets, masks = build(askers, offered, mask=self.mask)
         return self.objective(self.scores(queries, passages), targets, masks)
 
+    def learned(self) -> dict[str, float] | None:
+        """Return the scale a and the bias b of a * cosine + b where they were learned, for the model's folder."""
+        if not self.bias.requires_grad:
+            return None
+        return {"scale": math.exp(float(self.log_scale)), "bias": float(self.bias)}
+
     @torch.no_grad()
     def start(self, queries: Tensor, passages: Tensor, askers: Askers, offered: Offered, group: Group) -> None:
         """Set b so that a mean negative starts at probability 1 / D: b = logit(1 / D) - a * mean(cos of negatives).

@@ -2,8 +2,8 @@
 
 Grading a query's top passages puts several of its pairs into one batch, and passages recur across queries, so a
 passage that another query brought can be relevant to this one. Such false negatives are masked by query id, passage
-id and text hash, after the gather over processes. Ids are compared across languages: in a parallel corpus the
-translation of a positive is no negative.
+id and text hash, after the gather over processes. Ids are compared within a language, unless the corpus is parallel
+(``train.parallel_ids``): there the translation of a positive is no negative either.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Texts:
         return str(self.texts[int(number)].as_py())
 
     def extended(self, ids: list[str], texts: list[str]) -> Texts:
-        """Return these texts and, behind them, the given ones."""
+        """Return these texts and, behind them, the given ones; ``ids`` as :meth:`Pairs.identity` gives them."""
         more = object.__new__(Texts)
         added = Texts(ids, pa.array(texts, pa.large_string()))
         more.texts = pa.concat_arrays([self.texts, added.texts])
@@ -57,7 +57,7 @@ class Pairs:
     """Graded pairs, n of them, sorted by query: numbers into ``queries``, ``passages`` and ``languages``.
 
     ``grade`` [n] float32 on the scale 0 to 3; ``positive`` [n] says grade >= tau of the language. ``doc_ids`` names
-    each passage as (language, doc_id).
+    each passage as (language, doc_id). With ``parallel`` an id is the same text in every language.
     """
 
     languages: list[str]
@@ -69,13 +69,23 @@ class Pairs:
     grade: np.ndarray
     positive: np.ndarray
     query_lang: np.ndarray
+    parallel: bool = False
 
     def __len__(self) -> int:
         return len(self.query)
 
+    def identity(self, lang: str, name: str) -> str:
+        """Return what an id counts as: itself in a parallel corpus, else itself within its language."""
+        return identity(lang, name, parallel=self.parallel)
 
-def read_pairs(path: Path) -> Pairs:
-    """Read ``data/pair.parquet``.
+
+def identity(lang: str, name: str, *, parallel: bool) -> str:
+    """Return what the id ``name`` of ``lang`` counts as where ids are compared."""
+    return name if parallel else f"{lang}\n{name}"
+
+
+def read_pairs(path: Path, *, parallel: bool = False) -> Pairs:
+    """Read ``data/pair.parquet``; ``parallel`` says that an id is the same text in every language.
 
     Raises:
         MissingError: there is no such file.
@@ -107,18 +117,24 @@ def read_pairs(path: Path) -> Pairs:
     def texts(name: str, first: np.ndarray) -> pa.Array:
         return words[name].take(pa.array(codes[name][first])).cast(pa.large_string())
 
+    def named(names: list[str], first: np.ndarray) -> list[str]:
+        langs = (languages[code] for code in codes["lang"][first])
+        return [identity(lang, name, parallel=parallel) for lang, name in zip(langs, names, strict=True)]
+
     doc_ids = ids("doc_id", passage_first)
     doc_langs = [languages[code] for code in codes["lang"][passage_first]]
+    query_ids = named(ids("query_id", query_first), query_first)
     return Pairs(
         languages=languages,
-        queries=Texts(ids("query_id", query_first), texts("query", query_first)),
-        passages=Texts(doc_ids, texts("passage", passage_first)),
+        queries=Texts(query_ids, texts("query", query_first)),
+        passages=Texts(named(doc_ids, passage_first), texts("passage", passage_first)),
         doc_ids=list(zip(doc_langs, doc_ids, strict=True)),
         query=query[order],
         passage=passage[order],
         grade=grade.to_numpy(zero_copy_only=False)[order],
         positive=table["positive"].combine_chunks().to_numpy(zero_copy_only=False)[order],
         query_lang=codes["lang"][query_first],
+        parallel=parallel,
     )
 
 

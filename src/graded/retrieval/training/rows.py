@@ -32,6 +32,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.query)
 
+    @property
+    def pairs(self) -> np.ndarray:
+        """How many pairs of each row an epoch shows [R]."""
+        return np.minimum(np.diff(self.start), self.take)
+
     def draw(self, row: int, epoch: int, seed: int) -> np.ndarray:
         """Return the pairs of ``row`` that ``epoch`` shows, in file order; the same for the same arguments."""
         pairs = self.pair[self.start[row] : self.start[row + 1]]

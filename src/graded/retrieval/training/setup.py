@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import partial
 from pathlib import Path
@@ -13,19 +12,20 @@ import torch
 
 from graded.console import say
 from graded.errors import ParamError
-from graded.retrieval.description import Description
+from graded.retrieval.description import Description, read
 from graded.retrieval.encoder import Encoder
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.flat_linear import half_is_native
 from graded.retrieval.tokens import Tokenizer
-from graded.retrieval.training import negatives as mining
 from graded.retrieval.training.batch import Source
 from graded.retrieval.training.batching import Plan
+from graded.retrieval.training.body import check_length, drops
 from graded.retrieval.training.card import Facts
 from graded.retrieval.training.embed import Lanes
 from graded.retrieval.training.group import Group
 from graded.retrieval.training.head import Head
-from graded.retrieval.training.negatives import Negatives
+from graded.retrieval.training.mining import mine
+from graded.retrieval.training.negatives import Negatives, below_tau, pools
 from graded.retrieval.training.objectives import objective
 from graded.retrieval.training.optimizer import Optimizer
 from graded.retrieval.training.pairs import Pairs, Texts
@@ -55,24 +55,40 @@ def negatives(
 ) -> tuple[Texts, Negatives] | None:
     """Return all passages and the explicit negatives among them; None where the params ask for none.
 
-    The first process mines with the base encoder in ``encoder`` over ``sample`` and tells the others.
+    Where some are mined, each process ranks some languages with the base encoder in ``encoder``.
     """
     asked = chosen.negatives
     if not asked.per_query:
         return None
-    passages, pool = mining.pools(pairs, sample)
+    passages, pool = pools(pairs, sample)
     banned = known_relevant(pairs, chosen.objective, drop_middle=asked.drop_middle)
-    mined: np.ndarray | None = None
-    if group.first:
-        mined = np.full((len(pairs.queries), 0), -1, np.int64)
-        if asked.share_mined:
-            base = Encoder.load(encoder, device=str(group.device))
-            mined = mining.mine(base, pairs, passages, pool, banned, asked.ranks, asked.margin)
-        if asked.use_below_tau:
-            mined = mining.below_tau(pairs, mined, drop_middle=asked.drop_middle)
-    mined = mining.shared(group, mined)
+    none = np.empty(0, np.int64)
+    front = below_tau(pairs, drop_middle=asked.drop_middle) if asked.use_below_tau else [none] * len(pairs.queries)
+    mined = np.full((len(pairs.queries), 0), -1, np.int64)
+    if asked.share_mined:
+        dtype = "bfloat16" if chosen.precision == "bf16" else "float32"
+        device = str(group.device) if group.device.type != "cpu" else "cpu"
+        facts = {"encoder": read(encoder).model_dump(), "dtype": dtype, "device": group.device.type}
+
+        def load() -> Encoder:
+            return Encoder.load(encoder, device=device, dtype=dtype, workers=cores(chosen.threads))
+
+        mined = mine(load, facts, pairs, passages, pool, banned, asked.ranks, asked.margin, group)
+        if group.first:
+            say(shortfall(mined, asked.share_mined * asked.per_query))
     share = asked.share_mined
-    return passages, Negatives(mined, pool, pairs.query_lang, banned, passages.keys, asked.per_query, share, seed)
+    return passages, Negatives(
+        front, mined, pool, pairs.query_lang, banned, passages.keys, asked.per_query, share, seed
+    )
+
+
+def shortfall(mined: np.ndarray, wanted: float) -> str:
+    """Return one line: how many queries have the ``wanted`` mined candidates a row."""
+    have = (mined >= 0).sum(1)
+    enough = int((have >= wanted).sum())
+    line = f"train: mined {have.mean():,.1f} negatives a query; {enough:,} of {len(have):,} queries have {wanted:g}"
+    few = len(have) - enough
+    return line if not few else f"{line}, random ones stand in for those of the other {few:,}: widen negatives.ranks"
 
 
 def plan(chosen: Settings, drawn: Source, seed: int) -> Plan:
@@ -80,46 +96,6 @@ def plan(chosen: Settings, drawn: Source, seed: int) -> Plan:
     steps = chosen.steps if chosen.budget == "steps" else None
     batching = chosen.batching
     return Plan(drawn.rows.lang, chosen.batch_size, batching.mode, batching.alpha, seed, chosen.epochs, steps)
-
-
-def model(chosen: Settings, folder: Path, seed: int) -> FlatModel:
-    """Return the encoder in ``folder`` ready to train: its dropout set, adapters put in where the params ask for them.
-
-    Raises:
-        MissingError, DataError: the folder is not whole.
-    """
-    made = FlatModel.load(folder, dropout=chosen.dropout, gradient_checkpointing=chosen.gradient_checkpointing)
-    if chosen.lora.rank:
-        from peft import LoraConfig, inject_adapter_in_model
-
-        torch.manual_seed(seed)
-        for parameter in made.parameters():
-            parameter.requires_grad_(requires_grad=False)
-        adapters = LoraConfig(
-            r=chosen.lora.rank,
-            lora_alpha=chosen.lora.alpha,
-            lora_dropout=chosen.lora.dropout,
-            target_modules="all-linear",
-        )
-        inject_adapter_in_model(adapters, made.body)
-    return made
-
-
-def merged(chosen: Settings, trained: FlatModel, folder: Path) -> FlatModel:
-    """Return the model as it is saved: adapters (if any) merged into the weights, the dropout that ``folder`` names."""
-    before = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-        if name in before:
-            setattr(trained.body.config, name, before[name])
-    if not chosen.lora.rank:
-        return trained
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    for name, module in list(trained.body.named_modules()):
-        if isinstance(module, BaseTunerLayer):
-            module.merge()
-            trained.body.set_submodule(name, module.get_base_layer())
-    return trained
 
 
 def temperature(chosen: Settings, record: Description) -> float:
@@ -154,7 +130,12 @@ def trainer(
     seed: int,
     group: Group,
 ) -> Trainer:
-    """Return a trainer on ``group``'s device; the model moves there."""
+    """Return a trainer on ``group``'s device; the model moves there.
+
+    Raises:
+        ParamError: texts of the tokenizer's length have no positions in the model.
+    """
+    check_length(model, tokenizer.max_length)
     model.to(group.device)
     scores = head(chosen, record).to(group.device)
     steps = plan(chosen, drawn, seed)
@@ -164,11 +145,10 @@ def trainer(
         decay=chosen.weight_decay, total=steps.total, warmup=chosen.warmup_ratio,
         table=model.word_embeddings if on_cpu else None,
     )  # fmt: skip
-    dropout = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in model.modules())
     if chosen.precision == "bf16" and on_cpu and group.first and not half_is_native():
         say("train: this CPU has no bfloat16 instructions and emulates them; train.precision: fp32 is faster here")
     context = partial(torch.autocast, group.device.type, torch.bfloat16, enabled=chosen.precision == "bf16")
-    lanes = Lanes(model, made.trained, group.device, context, dropout=dropout, threads=cores(chosen.threads))
+    lanes = Lanes(model, made.trained, group.device, context, dropout=drops(model), threads=cores(chosen.threads))
     prefixes = (record.query_prefix, record.passage_prefix)
     return Trainer(
         model, lanes, scores, made, tokenizer, prefixes, drawn, steps, group,
@@ -186,7 +166,8 @@ def facts(chosen: Settings, record: Description, drawn: Source, steps: int, tau:
         base=record.name, revision=record.revision, languages=pairs.languages,
         pairs=dict(zip(pairs.languages, counts, strict=True)),
         positives=dict(zip(pairs.languages, positives, strict=True)),
-        tau=tau, annotator=annotator, objective=chosen.objective, temperature=temperature(chosen, record), steps=steps,
+        tau=tau, gain=chosen.bixse.gain, annotator=annotator, objective=chosen.objective,
+        temperature=temperature(chosen, record), steps=steps,
         batch_size=chosen.batch_size, learning_rate=chosen.learning_rate, max_length=record.max_length,
         pooling=record.pooling, query_prefix=record.query_prefix, passage_prefix=record.passage_prefix,
     )  # fmt: skip

@@ -23,11 +23,15 @@ from graded.retrieval.training.batching import Plan
 from graded.retrieval.training.embed import Embedded, Lanes
 from graded.retrieval.training.group import Group
 from graded.retrieval.training.head import Head
+from graded.retrieval.training.negatives import Counts
 from graded.retrieval.training.optimizer import Optimizer
 
 
 class Event(NamedTuple):
-    """What one finished step says: ``step`` counts from 1; ``rows`` and ``seconds`` are this step's."""
+    """What one finished step says: ``step`` counts from 1; ``rows``, ``seconds`` and the rest are this step's.
+
+    ``pairs`` are the graded pairs that its rows showed, ``counts`` the explicit negatives beside them.
+    """
 
     step: int
     total: int
@@ -35,6 +39,8 @@ class Event(NamedTuple):
     learning_rate: float
     rows: int
     seconds: float
+    pairs: int
+    counts: Counts
 
 
 @dataclass
@@ -57,6 +63,10 @@ class Trainer:
     max_norm: float = 1.0
     seed: int = 0
 
+    def shown(self, steps: int) -> int:
+        """Return the pairs that the first ``steps`` steps show."""
+        return self.plan.shown(steps, self.source.rows.pairs)
+
     def run(self, start: int = 0, done: Callable[[Event], None] = lambda event: None) -> None:
         """Train from step ``start`` (0 is the beginning) to the end of the plan; ``done`` is called after each step.
 
@@ -67,9 +77,11 @@ class Trainer:
         for step in range(start, self.plan.total):
             begin = time.perf_counter()
             epoch, rows = self.plan.batch(step)
-            loss = self.step(step, self.source.batch(rows, epoch, self.group.size))
+            batch = self.source.batch(rows, epoch, self.group.size)
+            loss = self.step(step, batch)
             spent = time.perf_counter() - begin
-            done(Event(step + 1, self.plan.total, loss, self.optimizer.rate(step), len(rows), spent))
+            rate, total = self.optimizer.rate(step), self.plan.total
+            done(Event(step + 1, total, loss, rate, len(rows), spent, batch.pairs, batch.counts))
         self.optimizer.finish()
         self.model.eval()
 
