@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -166,3 +167,40 @@ def test_adapters_are_merged_into_a_folder_like_any_other(tmp_path: Path, tiny: 
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
     assert moved
     assert all(name.endswith("weight") and "embeddings" not in name and "LayerNorm" not in name for name in moved)
+
+
+@pytest.mark.slow
+def test_two_processes_mine_and_one_of_them_says_what_is_wrong(tmp_path: Path, tiny: Path) -> None:
+    """Mined negatives on two CPU processes are those of one; an error of both stands once in front of torchrun's."""
+    asked = {"per_query": 2, "share_mined": 0.5, "ranks": [2, 30]}
+    chosen = {"budget": "steps", "steps": 3, "dropout": 0.0, "negatives": asked}
+    one, two = (prepared(tmp_path / name, tiny, **chosen) for name in ("one", "two"))
+    found = []
+    for folder, processes in ((one, 1), (two, 2)):
+        done = training.launch(folder, processes=processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("train: mined ") == 1
+        assert len(list((folder / ".work" / "mined").iterdir())) == 2
+        facts = json.loads((folder / "data" / "train" / "metrics.json").read_text(encoding="utf-8"))
+        assert facts["negatives_asked"] == 2 * facts["rows"] == 48
+        found.append(facts)
+    assert found[0].pop("loss") == pytest.approx(found[1].pop("loss"), abs=1e-5)
+    assert found[0] == found[1]
+    table.write_rows(two / "data" / "pair.parquet", training.PAIRS, [])
+    done = training.launch(two, processes=2)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("graded: ")]
+    assert len(said) == 1
+    assert "holds no pair" in said[0]
+
+
+@pytest.mark.slow
+def test_a_launch_of_several_that_starts_one_says_so(tmp_path: Path, tiny: Path) -> None:
+    folder = prepared(tmp_path / "cpu", tiny, budget="steps", steps=1)
+    command = training.command()
+    command[command.index("-m", 3) : command.index("-m", 3)] = ["--cpu", "--num_processes", "2"]
+    env = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "accelerate started one process, although it was told of several" in done.stdout
+    assert "on 1 process (cpu)" in done.stdout
