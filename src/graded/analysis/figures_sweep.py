@@ -16,6 +16,9 @@ from graded.analysis.figures import Figure, Key, Panel, Row
 from graded.analysis.figures_rows import base_value, groups, pooled, size_of, trained, without_about
 from graded.analysis.figures_run import span
 
+#: 200, 1,000, 150k: what a tick of a training size says.
+COUNTS = "format(datum.value, datum.value < 10000 ? ',' : '~s')"
+
 
 def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> Figure | None:
     """Return Figure 5 (or 6): the metric against training size for each tau, the base dashed, a panel a language.
@@ -71,7 +74,7 @@ def lines(points: list[dict[str, Any]], taus: list[str], base: float | None, met
     for point in points:
         point["at"] = point["size"] + (taus.index(point["tau"]) - (len(taus) - 1) / 2) * 0.012 * largest
     chart = alt.Chart(alt.Data(values=points)).encode(
-        x=alt.X("at:Q", title="graded pairs", axis=alt.Axis(format="~s", tickCount=5)),
+        x=alt.X("at:Q", title="graded pairs", axis=alt.Axis(labelExpr=COUNTS, tickCount=5)),
         color=alt.Color("tau:N", scale=alt.Scale(domain=taus, range=theme.series(len(taus)))),
         description="about:N",
     )

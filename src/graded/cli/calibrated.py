@@ -141,9 +141,10 @@ def table(listed: list[dict[str, Any]], metric: str, confidence: float) -> None:
     from rich.table import Table
 
     title = f"{metric} on development queries; intervals hold together with {confidence:.0%} confidence"
-    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     for at, column in enumerate(("language", "tau", "pairs", metric, "base", "behind the leader", "leads", "")):
-        shown.add_column(column, justify="right" if 1 < at < 7 else "left", no_wrap=at != 1)
+        least = min(max(len(row["tau"]) for row in listed), 20) if at == 1 else None
+        shown.add_column(column, justify="right" if 1 < at < 7 else "left", no_wrap=at != 1, min_width=least)
     last = None
     for row in listed:
         gap = (
