@@ -72,7 +72,7 @@ def cached(report: Report, work: Work, rounds: int) -> None:
 
 
 def losses(report: Report, work: Work) -> None:
-    """The losses of 200 steps on both sides; 6 divides the pairs, since the peer knows no short batch within its list."""
+    """The losses of 200 steps on both sides; 6 divides the pairs: the peer knows no short batch within its list."""
     work = work._replace(batch=6, steps=200, warm=0, length=48)
     curves = [measure(side, work)["losses"] for side in ("peer", "ours")]
     gap = max(abs(a - b) for a, b in zip(*curves, strict=True))
