@@ -173,7 +173,8 @@ def test_the_package_installs_alone_and_says_what_needs_a_repository(tmp_path: P
     assert run(graded, "--version", cwd=empty).stdout.strip() == f"graded {version}"
     assert "import" in run(graded, "--help", cwd=empty).stdout
     bare = ("estimate", "summary", "calibrate", "ledger pull", "ledger status", "batches", "results", "report", "probe")
-    for command in map(str.split, (*bare, "profile paper", "sweep figure5", "remote s3://bucket/prefix")):
+    named = ("review main", "compare HEAD main", "scale", "push-model team/model")
+    for command in map(str.split, (*bare, "profile paper", "sweep figure5", "remote s3://bucket/prefix", *named)):
         done = run(graded, *command, cwd=empty)
         assert done.returncode == 1, (command, done.stdout, done.stderr)
         assert done.stderr.count("\n") == 1, (command, done.stderr)

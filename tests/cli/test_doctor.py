@@ -13,6 +13,7 @@ import pytest
 from graded import remote
 from graded.cli.checks import Finding, guarded
 from graded.cli.doctor import findings, looks, next_command, shown
+from graded.cli.profile import overlay
 from tests import clones
 from tests.conftest import ROOT
 
@@ -36,6 +37,12 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return target
 
 
+def lay(root: Path, profile: str) -> None:
+    """Lay a shipped profile over params.yaml."""
+    text = (root / "params.yaml").read_text(encoding="utf-8")
+    (root / "params.yaml").write_text(overlay(text, (ROOT / f"profiles/{profile}.yaml").read_text("utf-8")), "utf-8")
+
+
 def found(root: Path, name: str, *, ask: bool = False) -> Finding:
     """Return the worst finding of a check."""
     return sorted(guarded(name, looks(root, ask)[name]), key=lambda one: ("fail", "warn", "ok").index(one.state))[0]
@@ -50,6 +57,7 @@ def test_a_clone_that_is_well_has_no_failure_and_a_next_step(clone: Path) -> Non
     assert all(len(line) <= 100 for one in seen for line in shown(one).splitlines())
     assert next_command(seen, clone) == "dvc repro"
     (clone / "data/evaluate").mkdir(parents=True)
+    (clone / "dvc.lock").write_text("stages: {}", encoding="utf-8")
     assert "graded summary" in next_command(seen, clone)
 
 
@@ -83,6 +91,52 @@ def test_params_that_are_illegal_or_left_by_an_experiment(clone: Path) -> None:
     path.write_text(text.replace("  epochs: 3", "  epohcs: 3"), encoding="utf-8")
     assert found(clone, "params.yaml").state == "fail"
     assert "did you mean 'epochs'" in found(clone, "params.yaml").text
+
+
+def test_a_fault_is_told_once(clone: Path) -> None:
+    path = clone / "params.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("  max_tokens: 64", "  max_tokens: none"), encoding="utf-8"
+    )
+    told = [one for one in findings(clone, ask=False) if "query.max_tokens" in one.text]
+    assert [one.name for one in told] == ["params.yaml"]
+
+
+def test_a_corpus_that_is_to_be_fetched(clone: Path) -> None:
+    lay(clone, "paper")
+    seen = findings(clone, ask=False)
+    assert next_command(seen, clone) == "graded fetch miracl --part corpus --to data/source/miracl-corpus"
+    assert all(len(line) <= 100 for one in seen for line in shown(one).splitlines())
+
+
+def test_own_data_are_priced_before_anything_is_bought(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(clone, "own-data")
+    (clone / "data/beir").mkdir(parents=True)
+    (clone / "data/evaluate").mkdir()  # the sample's
+    price = "dvc repro sample; graded estimate; then "
+    wanted = price + "export OPENAI_API_KEY=...; GRADED_BUDGET_USD=10 dvc repro"
+    assert next_command(findings(clone, ask=False), clone) == wanted
+    monkeypatch.setenv("OPENAI_API_KEY", "planted")
+    assert next_command(findings(clone, ask=False), clone) == price + "GRADED_BUDGET_USD=10 dvc repro"
+    monkeypatch.setenv("GRADED_BUDGET_USD", "5")
+    assert next_command(findings(clone, ask=False), clone) == "dvc repro"
+
+
+def test_a_ledger_whose_name_was_deleted(clone: Path) -> None:
+    (clone / "data").mkdir()
+    shutil.copy2(ROOT / "data/ledger.dvc", clone / "data/ledger.dvc")
+    clones.git(clone, "add", "--force", "data/ledger.dvc")
+    clones.commit(clone, "ledger")
+    (clone / "data/ledger.dvc").unlink()
+    assert found(clone, "ledger")[::3] == ("fail", "git checkout HEAD -- data/ledger.dvc")
+
+
+def test_a_subfolder_and_deleted_params(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone / "sample")
+    assert next_command(findings(Path(), ask=False), Path()) == "cd .."
+    monkeypatch.chdir(clone)
+    (clone / "params.yaml").unlink()
+    assert next_command(findings(Path(), ask=False), Path()) == "git checkout params.yaml"
 
 
 def test_a_ledger_that_was_not_pulled(clone: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from graded import params
+from graded.cli import here
 from graded.console import say
 from graded.errors import MissingError, ParamError, one_of
 
@@ -52,8 +53,7 @@ def legal(path: Path) -> None:
         if name not in sections["grade"].annotators:
             raise ParamError(f"annotators: not in grade.annotators: {one_of(name, sections['grade'].annotators)}")
     known(values["annotator"], annotators)
-    for name in ("corpus", "benchmark"):
-        folder = path.parent / str(values[name].get("path"))
-        if values[name].get("path") and not folder.is_dir():
-            raise MissingError(f"{name}.path: no folder {values[name]['path']}; graded import or graded fetch make one")
     measures.deep_enough(sections["evaluate"].metrics, sections["retrieve"].k)
+    absent = here.source(values, path.parent)
+    if absent:
+        raise MissingError(f"{absent.text}; {absent.command}")

@@ -19,8 +19,9 @@ from typing import Literal, NamedTuple
 import yaml
 
 from graded import params, remote
+from graded.cli import here
 from graded.cli.check import legal
-from graded.errors import GradedError
+from graded.errors import GradedError, MissingError
 
 State = Literal["ok", "warn", "fail"]
 #: GB on the disk below which a run of the shipped sample is at risk (fail), and any larger one (warn).
@@ -71,15 +72,15 @@ def git(root: Path) -> Iterator[Finding]:
     if shutil.which("git") is None:
         yield Finding("fail", "git", "is not on the PATH", "install git (git-scm.com)")
         return
-    commit = _git(root, "rev-parse", "--short", "HEAD")
+    commit = git_says(root, "rev-parse", "--short", "HEAD")
     if commit is None:
         yield Finding("fail", "git", "this folder is no git repository with a commit", "git clone URL; cd graded")
         return
-    if not (_git(root, "config", "user.email") or os.environ.get("GIT_AUTHOR_EMAIL")):
+    if not (git_says(root, "config", "user.email") or os.environ.get("GIT_AUTHOR_EMAIL")):
         text = "no user.email is set, so no commit and no experiment can be made"
         yield Finding("fail", "git", text, "git config --global user.email you@example.org")
-    changed = (_git(root, "diff", "--name-only", "HEAD", "--", "params.yaml", ".dvc/config") or "").split()
-    if "params.yaml" in changed:
+    changed = (git_says(root, "diff", "--name-only", "HEAD", "--", "params.yaml", ".dvc/config") or "").split()
+    if "params.yaml" in changed and (root / "params.yaml").is_file():
         text = "params.yaml is changed and not committed, as after a failed experiment"
         yield Finding("warn", "git", text, "git diff params.yaml")
     if ".dvc/config" in changed:
@@ -88,21 +89,30 @@ def git(root: Path) -> Iterator[Finding]:
         yield Finding("ok", "git", f"at {commit}; params.yaml and .dvc/config are committed")
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def git_says(root: Path, *arguments: str) -> str | None:
+    """Return what a git command prints, None where git says no."""
     done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
 def elsewhere(root: Path) -> Iterator[Finding]:
-    """That this folder is something else."""
-    text = "no params.yaml and dvc.yaml: this folder is no graded repository"
-    yield Finding("fail", "repository", text, "git clone URL; cd graded")
+    """That this folder is something else, a subfolder of a clone or a clone without its params.yaml."""
+    found = here.away(root)
+    if found:
+        yield Finding("fail", "repository", found.text, found.command)
 
 
 def settings(root: Path) -> Iterator[Finding]:
     """Every section of params.yaml, as its stage reads it, and what must fit."""
     path = root / "params.yaml"
-    legal(path)
+    try:
+        legal(path)
+    except MissingError:
+        absent = here.source(params.load(path), root)
+        if absent is None:
+            raise
+        yield Finding("fail", "params.yaml", absent.text, absent.command)
+        return
     codes = params.languages(path)
     yield Finding("ok", "params.yaml", f"legal; {', '.join(codes)}; tau {params.shared('tau', path)}")
 

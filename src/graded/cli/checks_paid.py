@@ -5,16 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graded import params
-from graded.cli.checks import Finding
+from graded.cli.checks import Finding, git_says
 from graded.errors import GradedError, MissingError
+
+if TYPE_CHECKING:
+    from graded.llm.request import Model
+
+#: Before anything is bought.
+ESTIMATE = "dvc repro sample; graded estimate"
 
 
 def ledger(root: Path) -> Iterator[Finding]:
     """The ledger: the team's snapshot is here, nothing is damaged, no batch waits to be taken in."""
     from graded.llm.ledger import Ledger
 
+    name = "data/ledger.dvc"
+    if not (root / name).exists() and git_says(root, "cat-file", "-e", f"HEAD:./{name}") is not None:
+        yield Finding("fail", "ledger", f"{name} is in the last commit and not here", f"git checkout HEAD -- {name}")
+        return
     found = Ledger(root)
     try:
         found.store.check_snapshot()
@@ -33,20 +44,29 @@ def ledger(root: Path) -> Iterator[Finding]:
     yield Finding("ok", "ledger", f"{len(state.known):,} replies; {spent}")
 
 
-def keys(root: Path) -> Iterator[Finding]:
-    """Whether the variable of each model's key is set; its value is nobody's business."""
-    from graded.llm.client import key_name
-    from graded.llm.request import Model
+def asked(root: Path) -> dict[str, Model]:
+    """Return the models of params.yaml that replies are bought from, by where they stand.
+
+    Raises:
+        ParamError: their sections are not legal.
+    """
     from graded.stages import grade, query
 
     path = root / "params.yaml"
     chosen = params.section("grade", grade.Params, path).annotators
     models: dict[str, Model] = {"query": params.section("query", query.Params, path)}
     models |= {name: chosen[name] for name in params.shared("annotators", path) if name in chosen}
+    return {place: model for place, model in models.items() if model.family != "recorded"}
+
+
+def keys(root: Path) -> Iterator[Finding]:
+    """Whether the variable of each model's key is set; its value is nobody's business."""
+    from graded.llm.client import key_name
+
+    models = asked(root)
     names: dict[str, list[str]] = {}
     for place, model in models.items():
-        if model.family != "recorded":
-            names.setdefault(key_name(model), []).append(place)
+        names.setdefault(key_name(model), []).append(place)
     if not names:
         yield Finding("ok", "key", "none is needed: every model of params.yaml is recorded in the ledger")
     for name, places in names.items():
@@ -71,7 +91,11 @@ def budget(root: Path) -> Iterator[Finding]:
         yield Finding("fail", "budget", str(error), "unset GRADED_BUDGET_USD")
         return
     if not dollars:
-        yield Finding("ok", "budget", "GRADED_BUDGET_USD is not set: nothing will be bought")
+        if asked(root):
+            text = "GRADED_BUDGET_USD is not set: nothing can be bought; what would be"
+            yield Finding("warn", "budget", text, ESTIMATE)
+        else:
+            yield Finding("ok", "budget", "GRADED_BUDGET_USD is not set: nothing will be bought")
         return
     used = spent(root)
     left = dollars - used.paid - used.lost - used.reserved

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from graded.analysis.compare import Difference, difference, holm
-from graded.cli import sides
+from graded.cli import here, sides
 from graded.console import say
 from graded.errors import MissingError
 
@@ -60,6 +60,8 @@ def load(name: str, metric: str, qrels: Path | None, system: str) -> sides.Side:
         return sides.of_runs(path, metric, qrels)
     if path.suffix == ".trec" or qrels is not None:
         raise MissingError(f"no {path} here; 'dvc repro retrieve' makes data/run, 'dvc pull' fetches it")
+    if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
+        here.repository("compare")
     return sides.of_revision(name, metric, system)
 
 

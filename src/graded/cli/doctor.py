@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from graded.cli import checks, checks_paid
+from graded.cli import checks, checks_paid, here
 from graded.cli.checks import Finding, guarded
 from graded.console import say
 
@@ -37,14 +37,18 @@ def doctor(
 
 
 def findings(root: Path, ask: bool) -> list[Finding]:
-    """Return what every check found."""
-    return [one for name, look in looks(root, ask).items() for one in guarded(name, look)]
+    """Return what every check found; a failure that several come upon is told once."""
+    found: list[Finding] = []
+    for name, look in looks(root, ask).items():
+        said = {one.text for one in found if one.state == "fail"}
+        found += [one for one in guarded(name, look) if one.text not in said]
+    return found
 
 
 def looks(root: Path, ask: bool) -> dict[str, Callable[[], Iterator[Finding]]]:
     """Return the checks by name; outside of a graded repository, those of Python and git alone."""
     found: dict[str, Callable[[Path], Iterator[Finding]]] = {"python": checks.python, "git": checks.git}
-    if (root / "params.yaml").is_file() and (root / "dvc.yaml").is_file():
+    if here.away(root) is None:
         found |= {
             "params.yaml": checks.settings, "dvc.lock": checks.lock, "DVC": checks.rwlock,
             "remote": partial(checks.team, ask=ask), "gpu": checks.gpu, "disk": checks.disk,
@@ -67,6 +71,10 @@ def next_command(found: list[Finding], root: Path) -> str:
     for one in found:
         if one.state == "fail":
             return one.command or f"mend {one.name}, as its line says"
-    if not (root / "data/evaluate").exists():
-        return "dvc repro"
+    if not (root / "data/evaluate").exists() or here.differing(("sample", "query", "grade"), root):
+        warned = {one.name: one for one in found if one.state == "warn"}
+        if not {"key", "budget"} & set(warned):
+            return "dvc repro"
+        key = warned["key"].command + "; " if "key" in warned else ""
+        return f"{checks_paid.ESTIMATE}; then {key}GRADED_BUDGET_USD=10 dvc repro"
     return "graded summary; then an experiment: dvc exp run -S tau=3"

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from graded import params
+from graded.cli import here
 from graded.console import say
+from graded.errors import MissingError
 from graded.formats import table
 from graded.llm import prices
 from graded.llm.estimate import Line, Rough
@@ -18,6 +20,9 @@ from graded.llm.tokens import QUERY
 from graded.records import passage_text
 from graded.stages import grade, query
 
+#: The stages that data/sample comes from.
+DRAWN = ("corpus", "benchmark", "sample")
+
 
 def estimate() -> None:
     """Show requests, cached and new, tokens and dollars of stages query and grade; buys nothing.
@@ -26,11 +31,13 @@ def estimate() -> None:
 
     Example: graded estimate
     """
+    here.repository("estimate")
     ledger = Ledger()
     ledger.store.check_snapshot()
+    fits(Path())
+    found = list(lines(ledger, list(jobs()), prices.load()))
     say(f"{'stage':<6}{'model':<24}{'lang':<4}{'requests':>11}{'cached':>10}{'new':>11}"
         f"{'in tok':>7}{'out tok':>8}{'online $':>10}{'batch $':>9}")  # fmt: skip
-    found = list(lines(ledger, list(jobs()), prices.load()))
     for line in found:
         _show(line)
     online, batch = sum(line.online for line in found), sum(line.batch for line in found)
@@ -45,6 +52,20 @@ def estimate() -> None:
     say(f"budget: GRADED_BUDGET_USD is {cap():,.2f}; this clone has spent or reserved ${spent:,.2f} so far")
 
 
+def fits(root: Path) -> None:
+    """Return if data/sample is what params.yaml asks for, as far as dvc.lock knows.
+
+    Raises:
+        MissingError: it was drawn by other params; the next command.
+    """
+    other = here.differing(DRAWN, root)
+    if other:
+        named = ", ".join(other[:3]) + f" and {len(other) - 3} more" * (len(other) > 3)
+        absent = here.source(params.load(root / params.PARAMS), root)
+        first = f"{absent.command}; then " if absent else ""
+        raise MissingError(f"data/sample is of other params ({named}): run first: {first}dvc repro sample")
+
+
 def jobs() -> Iterator[Job | Rough]:
     """Yield what the stages would ask, by params.yaml and the files that are here."""
     languages = params.languages()
@@ -56,7 +77,9 @@ def jobs() -> Iterator[Job | Rough]:
 
 
 def current(languages: Sequence[str], writer: query.Params) -> bool:
-    """Do data/query and data/candidate belong to the sample that is here?"""
+    """Do data/query and data/candidate belong to params.yaml and to the sample that is here?"""
+    if here.differing(("encoder", "query", "candidate"), Path()):
+        return False
     for lang in languages:
         paths = [folder / f"{lang}.parquet" for folder in (query.OUT, grade.CANDIDATE)]
         if not all(path.is_file() for path in paths):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from graded.cli import here
 from graded.console import say
 from graded.errors import DataError, ServiceError
 
@@ -29,6 +30,8 @@ def push_model(
     from graded.retrieval.training import card
 
     publish.check_name(name)
+    if not model.is_dir() and not model.is_absolute():
+        here.repository("push-model")
     files = publish.plan(model)
     try:
         commit = git("rev-parse", "HEAD") + (" and changes to it" if git("status", "--porcelain", "-uno") else "")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from graded.cli import here
 from graded.console import say
 from graded.errors import MissingError, ParamError
 
@@ -39,6 +40,7 @@ def review(
             raise MissingError(f"review: no {post}; 'graded review main --out {post}' makes it")
         say(f"review: {github.post(os.environ, post.read_text(encoding='utf-8'), comment.MARKER)}")
         return
+    here.repository("review")
     write(str(base), metric, out)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from graded.cli import here
 from graded.console import say
 from graded.errors import ParamError
 from graded.experiments import scale as counted
@@ -36,6 +37,7 @@ def scale(
 
     Example: graded scale --pool --online
     """
+    here.repository("scale")
     facts = Facts(rates)
     way = counted.Way(target=not every, reuse=not again, pool=pool, batch=not online)
     parts = counted.parts(facts, way)

@@ -1,0 +1,111 @@
+"""What this folder is: a graded repository's root or another place, and whether its sample fits params.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from graded import params
+from graded.errors import MissingError
+
+#: Files that only the root of a graded repository has.
+MAP = ("params.yaml", "dvc.yaml")
+#: Keys that say how a stage does its work, not what it makes.
+MANNER = ("memory_gb", "mode", "batch", "base_url", "reask", "dtype", "unit")
+
+
+class Missing(NamedTuple):
+    """Something that is not here, and the command that brings it."""
+
+    text: str
+    command: str
+
+
+def away(root: Path) -> Missing | None:
+    """Return what makes ``root`` no graded repository's root, or None where it is one."""
+    absent = [name for name in MAP if not (root / name).is_file()]
+    if not absent:
+        return None
+    if len(absent) < len(MAP):
+        return Missing(f"{absent[0]} is not here", f"git checkout {absent[0]}")
+    up = Path("..")
+    for parent in root.resolve().parents:
+        if all((parent / name).is_file() for name in MAP):
+            return Missing("this folder is inside a graded repository, whose root is above it", f"cd {up}")
+        up /= ".."
+    return Missing(f"no {MAP[0]} and {MAP[1]}: this folder is no graded repository", "git clone URL; cd graded")
+
+
+def repository(command: str) -> None:
+    """Return if this folder has a file that a graded repository's root has.
+
+    Raises:
+        MissingError: it has none; where to go.
+    """
+    if any(Path(name).is_file() for name in (*MAP, "dvc.lock")):
+        return
+    found = away(Path())
+    where = found.command if found and found.command.startswith("cd ") else f"no {MAP[0]} in {Path.cwd()}"
+    raise MissingError(f"{command}: run this inside a graded repository, in its root ({where})")
+
+
+def source(values: dict[str, Any], root: Path) -> Missing | None:
+    """Return the first folder that ``corpus`` or ``benchmark`` of params.yaml name and that is not here."""
+    corpus, benchmark = values.get("corpus") or {}, values.get("benchmark") or {}
+    wanted = [("corpus.path", corpus.get("path"), corpus.get("source"), "corpus", "")]
+    sets = benchmark.get("sets") or {}
+    fetched = {name: one for name, one in sets.items() if (one or {}).get("source") in ("miracl", "clirmatrix")}
+    for name, one in fetched.items():
+        folder = one.get("folder")
+        at = Path(str(benchmark.get("path"))) / (folder if isinstance(folder, str) else ".")
+        wanted.append((f"benchmark.sets.{name}", str(at), one["source"], "topics", one.get("split") or ""))
+    if not fetched:
+        wanted.append(("benchmark.path", benchmark.get("path"), "", "", ""))
+    for key, folder, layout, part, split in wanted:
+        if folder and not (root / folder).is_dir():
+            return Missing(f"{key}: no folder {folder}", _brings(str(folder), str(layout), part, split))
+    return None
+
+
+def _brings(folder: str, layout: str, part: str, split: str) -> str:
+    of = f" --split {split}" if split and part == "topics" else ""
+    if layout == "miracl":
+        return f"graded fetch miracl --part {part}{of} --to {folder}"
+    if layout == "clirmatrix":
+        return f"graded fetch clirmatrix{of} --to {folder}"
+    return f"graded import FILE --lang LANG --out {folder}"
+
+
+def differing(stages: Sequence[str], root: Path) -> list[str]:
+    """Return the params, as dotted keys, that are other now than when ``stages`` ran, as dvc.lock recorded it.
+
+    Keys that change only how a stage works are left out. Where dvc.lock is not here or is broken, nothing is known
+    and nothing is returned.
+    """
+    try:
+        ran = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+        then = {name: ran[name]["params"]["params.yaml"] for name in stages if name in ran}
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return []
+    now = params.load(root / params.PARAMS)
+    found = [key for one in then.values() for name, old in one.items() for key in _other(name, old, _at(now, name))]
+    return list(dict.fromkeys(found))
+
+
+def _at(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _other(key: str, old: Any, new: Any) -> Iterator[str]:
+    if key.rpartition(".")[2] in MANNER or old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict) and key.count(".") < 1:
+        for name in {**old, **new}:
+            yield from _other(f"{key}.{name}", old.get(name), new.get(name))
+    else:
+        yield key

@@ -1,0 +1,122 @@
+"""Where a command is called, and whether data/sample is what params.yaml asks for: one line that says what to type."""
+
+from __future__ import annotations
+
+import shutil
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from graded.cli import app, here
+from graded.cli.profile import overlay
+from graded.errors import MissingError
+from tests.closure import ROOT, load
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository's files, a dvc.lock as if every stage had just run, and the working directory."""
+    for name in ("params.yaml", "dvc.yaml", "prices.yaml"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "prompts", tmp_path / "prompts")
+    values, stages = yaml.safe_load((tmp_path / "params.yaml").read_text("utf-8")), load()["stages"]
+    ran = {name: {"params": {"params.yaml": tracked(values, one["params"])}} for name, one in stages.items()
+           if "params" in one}  # fmt: skip
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": ran}), encoding="utf-8")
+    (tmp_path / "sample/texts").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def tracked(values: Any, keys: list[str]) -> dict[str, Any]:
+    """Return what DVC records of params: each dotted key with its value."""
+    return {key: reduce(dict.__getitem__, key.split("."), values) for key in keys}
+
+
+def lay(over: str) -> None:
+    """Lay YAML over params.yaml."""
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(overlay(text, over), encoding="utf-8")
+
+
+def estimate() -> str:
+    """Return the one error of `graded estimate`, which has printed nothing."""
+    done = CliRunner().invoke(app, ["estimate"])
+    assert isinstance(done.exception, MissingError)
+    assert done.output == ""
+    assert "\n" not in str(done.exception)
+    return str(done.exception)
+
+
+def test_another_corpus_is_not_priced_by_the_sample_that_is_here(clone: Path) -> None:
+    lay((ROOT / "profiles/paper.yaml").read_text(encoding="utf-8"))
+    said = estimate()
+    assert "data/sample is of other params (languages" not in said  # both have the same six
+    assert "data/sample is of other params (corpus." in said
+    assert "graded fetch miracl --part corpus --to data/source/miracl-corpus; then dvc repro sample" in said
+    (clone / "data/source/miracl-corpus").mkdir(parents=True)
+    assert "--part topics --split dev --to data/source/benchmark/miracl; then dvc repro sample" in estimate()
+    (clone / "data/source/benchmark/miracl").mkdir(parents=True)
+    assert "graded fetch clirmatrix --split test1 --to data/source/benchmark/clirmatrix" in estimate()
+    (clone / "data/source/benchmark/clirmatrix").mkdir(parents=True)
+    assert estimate().endswith("run first: dvc repro sample")
+
+
+@pytest.mark.parametrize(
+    ("over", "named"),
+    [
+        ("sample: {size: 20}", "sample.size"),
+        ("seed: 14", "seed"),
+        ("languages: [fi]", "languages"),
+        ("benchmark: {sets: {other: {split: test}}}", "benchmark.sets"),
+    ],
+)
+def test_each_param_of_the_sample_is_noticed(clone: Path, over: str, named: str) -> None:
+    lay(over)
+    assert f"({named})" in estimate()
+
+
+def test_what_changes_only_how_a_stage_works_is_no_other_sample(clone: Path) -> None:
+    lay("sample: {memory_gb: 9}\nquery: {mode: batch}\ngrade: {mode: batch}\n")
+    assert here.differing(("corpus", "benchmark", "sample", "query", "grade"), clone) == []
+    assert "data/sample/fi.parquet" in estimate()
+
+
+def test_a_lock_that_is_not_there_or_broken_says_nothing(clone: Path) -> None:
+    lay("sample: {size: 20}")
+    for text in ("", "stages: [", "stages: {sample: 3}", "[]"):
+        (clone / "dvc.lock").write_text(text, encoding="utf-8")
+        assert here.differing(("sample",), clone) == []
+    (clone / "dvc.lock").unlink()
+    assert here.differing(("sample",), clone) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["review main", "compare HEAD main", "scale", "push-model team/model --dry-run", "estimate"]
+)
+def test_outside_a_repository_a_command_says_that_it_needs_one(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, command.split())
+    assert isinstance(done.exception, MissingError)
+    assert f"{command.split()[0]}: run this inside a graded repository" in str(done.exception)
+    assert done.output == ""
+
+
+def test_a_subfolder_and_a_lost_file_have_commands_of_their_own(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert here.away(clone) is None
+    monkeypatch.chdir(clone / "sample/texts")
+    below = here.away(Path())
+    assert below is not None
+    assert below.command == "cd ../.."
+    with pytest.raises(MissingError, match=r"cd \.\./\.\."):
+        here.repository("scale")
+    (clone / "params.yaml").unlink()
+    lost = here.away(clone)
+    assert lost is not None
+    assert lost.command == "git checkout params.yaml"
