@@ -26,6 +26,7 @@ CREDENTIALS = {
 SECRETS = {
     "access_key_id", "secret_access_key", "session_token", "password", "passphrase", "account_key", "sas_token",
     "connection_string", "client_secret", "sse_customer_key", "token", "gdrive_client_secret",
+    "oss_key_secret",
 }  # fmt: skip
 
 
@@ -51,11 +52,14 @@ def scheme_of(url: str) -> str:
 
 
 def bare(url: str) -> str:
-    """Return ``url`` without credentials."""
+    """Return ``url`` without anything that may be a credential: user, password, query and fragment."""
     if "://" not in url:
         return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{scheme_of(url)}://..."
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def configuration(root: Path) -> Any:
@@ -106,16 +110,19 @@ def legal(root: Path, name: str, url: str, options: Mapping[str, str]) -> None:
     if scheme not in set(REMOTE_SCHEMAS) - {"remote"}:
         known = ["a folder", *(f"{one}://" for one in REMOTE_SCHEMAS if one not in ("", "remote"))]
         raise ParamError(f"remote: received {bare(url)!r}; legal: {', '.join(known)}")
-    for value in (url, options.get("endpointurl", "")):
-        if ":" in urlsplit(value).netloc.rpartition("@")[0] or (scheme != "ssh" and "@" in urlsplit(value).netloc):
-            raise ParamError(f"remote: {bare(value)!r} came with credentials, which are never written; {where(scheme)}")
+    address(url, scheme, name, "remote")
+    for option, value in options.items():
+        if option == "endpointurl" or "://" in value:
+            address(value, scheme, name, "--endpoint" if option == "endpointurl" else f"--option {option}")
+        if not value.isprintable():
+            raise ParamError(f"--option {option}: received {value!r}; expected one line of text")
     for option in options:
         if option in SECRETS:
             raise ParamError(
                 f"--option: {option} is a secret, which .dvc/config must not hold; {where(scheme)}, or "
                 f"'dvc remote modify --local {name} {option} VALUE'"
             )
-        if option not in (names := sorted(str(one) for one in REMOTE_SCHEMAS[scheme])):
+        if option not in (names := sorted(str(one) for one in REMOTE_SCHEMAS[scheme] if one != "url")):
             raise ParamError(f"--option for {scheme or 'a folder'}: {one_of(option, names)}")
     if not scheme and Path(url).expanduser().resolve().is_relative_to(root.resolve()):
         raise ParamError(
@@ -123,6 +130,34 @@ def legal(root: Path, name: str, url: str, options: Mapping[str, str]) -> None:
             "choose one outside it"
         )
     plugin(scheme)
+
+
+def address(url: str, scheme: str, name: str, what: str) -> None:
+    """Return if ``url``, of the remote ``name`` or ``what`` belongs to it, is whole and carries no credential.
+
+    Raises:
+        ParamError: white space, a user or a query, no host or bucket, an endpoint that is not HTTP.
+    """
+    if not url.isprintable() or ("://" in url and " " in url):
+        raise ParamError(f"{what}: received {bare(url)!r}; expected an address without white space")
+    if what == "remote" and not scheme:
+        return
+    try:
+        parts = urlsplit(url)
+        host, user, _ = parts.hostname, parts.netloc.rpartition("@")[0], parts.port
+    except ValueError as error:
+        raise ParamError(f"{what}: received {bare(url)!r}, no address ({flat(error)})") from None
+    if ":" in user or (user and (scheme != "ssh" or what != "remote")):
+        raise ParamError(f"{what}: {bare(url)!r} came with credentials, which are never written; {where(scheme)}")
+    if "?" in url or "#" in url:
+        raise ParamError(
+            f"{what}: {bare(url)!r} came with a query (a signature, token or key), which is never written; "
+            f"{where(scheme)}, or 'dvc remote modify --local {name} OPTION VALUE'"
+        )
+    if what == "--endpoint" and parts.scheme not in ("http", "https"):
+        raise ParamError(f"{what}: received {bare(url)!r}; expected such as https://s3.example.org")
+    if not host and parts.scheme != "hdfs":
+        raise ParamError(f"{what}: received {bare(url)!r}, which names no bucket or host; such as s3://bucket/prefix")
 
 
 def plugin(scheme: str) -> None:

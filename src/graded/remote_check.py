@@ -99,7 +99,7 @@ def explain(remote: Remote, error: BaseException) -> str:
     while link is not None:
         names |= {kind.__name__ for kind in type(link).__mro__}
         link = link.__cause__ or link.__context__
-    at = remote.options.get("endpointurl") or bare(remote.url)
+    at = bare(str(remote.options.get("endpointurl") or remote.url))
     same = "nothing was lost, and the same command goes on"
     if names & {"FileNotFoundError", "NoSuchBucket"}:
         return f"{remote}: no such bucket or folder ({said}); create it, or correct it: graded remote URL"

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from graded import remote_check
 from graded.cli import app
+from graded.cli.remote import remote
 from graded.errors import GradedError, MissingError, ParamError, ServiceError
 from tests.s3 import Bucket
 
@@ -64,6 +65,52 @@ def test_it_is_set_tested_and_shown_and_holds_no_secret(folder: Path, bucket: Bu
     assert "before: remote 'team' (s3://team/graded)" in graded(
         "s3://team/other", "--endpoint", bucket.endpoint, "--no-test"
     )
+
+
+NONSENSE = [
+    (["https://h/p?sig=HIDE-ME"], "'https://h/p' came with a query"),
+    (["s3://team/x?X-Amz-Signature=HIDE-ME"], "dvc remote modify --local team OPTION VALUE"),
+    (["https://h/p#token=HIDE-ME"], "came with a query"),
+    (["s3://team/x", "--endpoint", "https://h?key=HIDE-ME"], "--endpoint: 'https://h' came with a query"),
+    (["s3://team/x", "--option", "endpointurl=https://HIDE-ME@h"], "--endpoint: 'https://h' came with credentials"),
+    (["s3://team/x", "--option", "url=https://h/p?sig=HIDE-ME"], "came with a query"),
+    (["s3://team/x", "--option", "url=s3://other/y"], "received 'url'"),
+    (["s3://"], "names no bucket or host"),
+    (["s3:///x"], "names no bucket or host"),
+    (["s3://:80/x"], "names no bucket or host"),
+    (["s3://team/a b"], "without white space"),
+    (["s3://team/a\nb"], "without white space"),
+    (["../a\nb"], "without white space"),
+    (["s3://[team/x"], "no address"),
+    (["s3://team/x", "--endpoint", "notaurl"], "expected such as https://"),
+    (["s3://team/x", "--endpoint", "https://"], "names no bucket or host"),
+    (["s3://team/x", "--endpoint", "https://h:port"], "no address"),
+    (["s3://team/x", "--endpoint", ""], "expected such as https://"),
+    (["s3://team/x", "--region", "eu\n[core]"], "expected one line of text"),
+]
+
+
+def test_a_working_remote_stays_where_a_secret_or_nonsense_is_given(folder: Path) -> None:
+    graded("../store", "--no-test")
+    before = (folder / ".dvc" / "config").read_bytes()
+    for (url, *words), says in NONSENSE:
+        given = dict(zip(words[::2], words[1::2], strict=True))
+        options = [given["--option"]] if "--option" in given else []
+        with pytest.raises(ParamError) as caught:
+            remote(url, given.get("--endpoint"), given.get("--region"), None, options, "team", test=False)
+        assert says in str(caught.value)
+        assert "HIDE-ME" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert (folder / ".dvc" / "config").read_bytes() == before
+
+
+def test_what_stood_there_before_is_shown_without_its_query(folder: Path) -> None:
+    named = CONFIG.replace("[core]\n", "[core]\n    remote = team\n")
+    text = named + "['remote \"team\"']\n    url = https://h/p?sig=HIDE-ME\n"
+    (folder / ".dvc" / "config").write_text(text, encoding="utf-8")
+    said = graded("../store", "--no-test")
+    assert "before: remote 'team' (https://h/p)\n" in said
+    assert "HIDE-ME" not in said
 
 
 @pytest.mark.parametrize(

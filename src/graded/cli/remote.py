@@ -67,7 +67,7 @@ def show(root: Path, test: bool) -> None:
     if found is None:
         say("team     not set, so nothing can be pushed: graded remote s3://bucket/prefix")
         return
-    more = " ".join(f"{key}={value}" for key, value in sorted(found.options.items()))
+    more = " ".join(f"{key}={bare(str(value))}" for key, value in sorted(found.options.items()))
     say(f"team     {found.name}: {bare(found.url)} {more}".rstrip())
     if test:
         say(f"tested   {check(root)}")
