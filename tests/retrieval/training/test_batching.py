@@ -75,3 +75,14 @@ def test_processes_share_the_weight(weights: list[int], parts: int) -> None:
 def test_an_unknown_mode_is_one_line() -> None:
     with pytest.raises(ParamError, match=r"train.batching.mode: received 'mixd' \(did you mean 'mixed'\?\)"):
         plan("mixd")
+
+
+@pytest.mark.parametrize("mode", ["mixed", "homogeneous", "temperature"])
+def test_pairs_are_counted_apart_from_rows(mode: str) -> None:
+    """A row shows 1 to 3 pairs; what is announced for any number of steps is what the batches bring."""
+    lang, pairs = np.array([0] * 11 + [1] * 3), np.arange(14) % 3 + 1
+    made = Plan(lang, 4, mode, 0.5, 3, epochs=3)
+    rows = [made.batch(step)[1] for step in range(made.total)]
+    for steps in (1, made.per_epoch, made.total - 1, made.total):
+        assert made.shown(steps) == sum(map(len, rows[:steps]))
+        assert made.shown(steps, pairs) == sum(int(pairs[each].sum()) for each in rows[:steps])

@@ -52,7 +52,7 @@ class Head(nn.Module):
         """Return the scale a and the bias b of a * cosine + b where they were learned, for the model's folder."""
         if not self.bias.requires_grad:
             return None
-        return {"scale": math.exp(float(self.log_scale)), "bias": float(self.bias)}
+        return {"scale": math.exp(float(self.log_scale.detach())), "bias": float(self.bias.detach())}
 
     @torch.no_grad()
     def start(self, queries: Tensor, passages: Tensor, askers: Askers, offered: Offered, group: Group) -> None:
