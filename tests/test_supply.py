@@ -121,9 +121,11 @@ def test_the_audit_finds_a_flaw_and_says_when_it_could_not_look(advisories: str)
         done.stdout.splitlines()[-1]
         == f"audit: {len(pins())} of {len(pins())} locked versions looked up, 1 known vulnerabilities"
     )
-    away = run(sys.executable, ".ci/audit.py", "-s", "osv", "--osv-url", "http://127.0.0.1:9/v1/query")
+    nowhere = (sys.executable, ".ci/audit.py", "-s", "osv", "--osv-url", "http://127.0.0.1:9/v1/query")
+    assert run(*nowhere, CI="true").returncode == 1, "a week without an audit would look like a good one"
+    away = run(*nowhere, CI="")
     assert away.returncode == 0
-    assert "audit: NOT DONE" in away.stdout.splitlines()[-1]
+    assert "audit: NOT DONE, no failure here, but one where CI is set" in away.stdout.splitlines()[-1]
     assert all(f"{name}=={version}" in away.stdout for name, version in pins().items())
 
 

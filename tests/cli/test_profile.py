@@ -34,13 +34,19 @@ def test_values_are_laid_over_and_comments_stay() -> None:
     assert "sample" not in after
 
 
-def test_the_difference_is_one_line_a_value_at_most_100_columns() -> None:
+def test_the_difference_shows_each_value_whole_within_100_columns() -> None:
     after = {"tau": 2, "pair": {"size": 5, "new": "x" * 300}, "long": "y" * 300}
     found = {key: (old, new) for key, old, new in changed({"tau": 2, "pair": {"size": None}, "long": "z" * 90}, after)}
     assert set(found) == {"pair.size", "pair.new", "long"}
     assert line("pair.size", *found["pair.size"]).split() == ["pair.size", "null", "->", "5"]
-    assert "(not set) -> " in line("pair.new", *found["pair.new"])
-    assert all(len(line(key, *values)) <= 100 for key, values in found.items())
+    assert line("pair.new", *found["pair.new"]).split()[:3] == ["pair.new", "(not", "set)"]
+    shown = [line(key, *values) for key, values in found.items()]
+    assert all(len(part) <= 100 for text in shown for part in text.splitlines())
+    assert ("".join(shown).count("x"), "".join(shown).count("y")) == (300, 300)
+    settings = {"model": "gpt-4o-mini-2024-07-18", "family": "openai", "temperature": 0.0, "max_tokens": 8}
+    text = line("grade.annotators", {"sample-a": settings, "sample-b": settings}, {"gpt-4o-mini": settings})
+    assert text.count("temperature") == 3
+    assert "..." not in text
 
 
 def test_without_a_name_the_profiles_are_listed(

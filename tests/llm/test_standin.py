@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import re
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -220,3 +223,20 @@ def test_it_runs_as_a_process_and_tells_its_counts(root: Path) -> None:
                 assert json.load(answer)["kinds"] == {"refused": 1}
         finally:
             process.terminate()
+
+
+def test_in_the_background_it_says_where_it_is_and_that_its_port_is_taken() -> None:
+    with StandIn() as server:
+        command = [sys.executable, "-m", "tests.standin", "--background", "--port"]
+        taken = subprocess.run([*command, str(server.port)], capture_output=True, text=True, check=False, timeout=60)
+        assert (taken.returncode, taken.stdout) == (1, "")
+        assert taken.stderr.startswith(f"stand-in: port {server.port} is taken; ")
+        assert taken.stderr.count("\n") == 1
+    free = subprocess.run([*command, "0"], capture_output=True, text=True, check=False, timeout=60)
+    assert free.returncode == 0, free.stderr
+    url, pid = re.fullmatch(r"stand-in: (\S+); to end it: kill (\d+)\n", free.stdout).groups()  # type: ignore[union-attr]
+    try:
+        with urllib.request.urlopen(f"{url.removesuffix('/v1')}/stand-in/counts", timeout=10) as reply:
+            assert json.load(reply)
+    finally:
+        os.kill(int(pid), signal.SIGTERM)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.standin import Faults, StandIn, answer, table
@@ -20,7 +23,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which requests the faults meet")
     parser.add_argument("--rate", type=float, help="requests a second before 429")
     parser.add_argument("--table", type=Path, help='JSONL of {"query", "passage", "grade"}; pairs not in it get 0')
+    parser.add_argument("--background", action="store_true", help="return once it serves")
     options = parser.parse_args()
+    if options.background:
+        raise SystemExit(start([one for one in sys.argv[1:] if one != "--background"]))
     chosen: Answer = answer
     if options.table:
         rows = [json.loads(line) for line in options.table.read_text(encoding="utf-8").splitlines()]
@@ -32,7 +38,26 @@ def main() -> None:
         rate=options.rate,
         port=options.port,
     )
-    asyncio.run(server.serve(lambda: print(server.base_url, flush=True)))
+    try:
+        asyncio.run(server.serve(lambda: print(server.base_url, flush=True)))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        print(f"port {options.port} is taken; end what holds it, or take another here and in the params", flush=True)
+        raise SystemExit(1) from None
+
+
+def start(arguments: list[str]) -> int:
+    """Start a stand-in that outlives this process; say where it is, or why it is not, and return the exit code."""
+    command = [sys.executable, "-m", "tests.standin", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    said = process.stdout.readline().strip()
+    if not said.startswith("http"):
+        print(f"stand-in: {said or 'it did not start'}", file=sys.stderr)
+        return 1
+    print(f"stand-in: {said}; to end it: kill {process.pid}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def figures(
 
     Each figure is written as Vega-Lite (.vl.json), SVG and PNG, each table as CSV.
 
-    Example: graded figures results.parquet --out figures
+    Example: graded figures results/results.parquet --out figures
     """
     from graded.analysis import catalogue, figures_draw
     from graded.formats.atomic import atomic_folder
@@ -46,7 +46,7 @@ def report(
 ) -> None:
     """Write the page about the run in this workspace and, with --results, about several experiments.
 
-    Example: graded report --results results.parquet --out findings
+    Example: graded report --results results/results.parquet --out findings
     """
     from graded.stages.report import write
 

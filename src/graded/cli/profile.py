@@ -80,17 +80,15 @@ def changed(before: Any, after: Any, where: tuple[str, ...] = ()) -> Iterator[tu
 
 
 def line(key: str, old: Any, new: Any) -> str:
-    """Return one change as a line of the terminal's width; a value that is too long is cut."""
-    shown = ["(not set)" if one is MISSING else json.dumps(one, ensure_ascii=False) for one in (old, new)]
-    room = WIDTH - max(len(key), 28) - len("  -> ")
-    shown[0] = cut(shown[0], max(room - len(shown[1]), room // 2))
-    shown[1] = cut(shown[1], room - len(shown[0]))
-    return f"{key:<28} {shown[0]} -> {shown[1]}"
-
-
-def cut(text: str, width: int) -> str:
-    """Return ``text``, its end replaced by dots where it is longer than ``width``."""
-    return text if len(text) <= width else text[: width - 3] + "..."
+    """Return one change, both values whole: one line, or the key and each value on lines of the terminal's width."""
+    was, now = ("(not set)" if one is MISSING else json.dumps(one, ensure_ascii=False) for one in (old, new))
+    short = f"{key:<28} {was} -> {now}"
+    if len(short) <= WIDTH:
+        return short
+    below = " " * 7
+    values = (fill(text, WIDTH, initial_indent=lead, subsequent_indent=below, break_on_hyphens=False)
+              for lead, text in ((below, was), ("    -> ", now)))  # fmt: skip
+    return "\n".join((key, *values))
 
 
 def overlay(base: str, over: str) -> str:
