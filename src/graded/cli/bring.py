@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,6 +162,12 @@ def split_of(document: str) -> str:
     raise AssertionError("the shares sum to 100")
 
 
+def shared(texts: list[Row]) -> list[Row]:
+    """Return the passages that are not the only one of their document."""
+    times = Counter(row.document for row in texts)
+    return [row for row in texts if times[row.document] > 1]
+
+
 def write_beir(folder: Path, texts: list[Row], asked: list[Row], judged: list[Judged]) -> dict[str, int]:
     """Write the folder and return the judged queries of each split; a query's split is that of its best passage."""
     document = {row.id: row.document for row in texts}
@@ -171,6 +178,8 @@ def write_beir(folder: Path, texts: list[Row], asked: list[Row], judged: list[Ju
     split = {name: split_of(document[best.doc_id]) for name, best in home.items()}
     with atomic_folder(folder) as out:
         _jsonl(out / "corpus.jsonl", ({"_id": row.id, "title": row.title, "text": row.text} for row in texts))
+        if together := shared(texts):
+            _jsonl(out / "documents.jsonl", ({"_id": row.id, "document": row.document} for row in together))
         _jsonl(out / "queries.jsonl", ({"_id": row.id, "text": row.text} for row in asked))
         (out / "qrels").mkdir()
         for name, _ in SHARES:

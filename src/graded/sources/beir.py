@@ -3,6 +3,7 @@
     corpus.jsonl[.gz]    {"_id", "title", "text"}
     queries.jsonl[.gz]   {"_id", "text"}
     qrels/<split>.tsv[.gz]    header, then query-id <tab> corpus-id <tab> score
+    documents.jsonl      {"_id", "document"}: passages of one document; ours, and only where there are such
 
 Layout: Thakur et al. 2021, "BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval Models".
 """
@@ -55,6 +56,18 @@ def qrels(folder: Path, split: str) -> Iterator[Qrel]:
         if len(fields) != 3:
             raise DataError(f"{path}:{number}: {len(fields)} columns, expected query-id<tab>corpus-id<tab>score")
         yield Qrel(fields[0], fields[1], trec.relevance(fields[2], f"{path}:{number}", "score"))
+
+
+def documents(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the id and the document of each passage that shares its document with another one; none without the file.
+
+    Raises:
+        DataError: a line without string ``_id`` and ``document``; the line is named.
+    """
+    path = folder / "documents.jsonl"
+    if path.is_file():
+        for where, row in objects(path):
+            yield text(row, "_id", where, is_id=True), text(row, "document", where)
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -1,20 +1,25 @@
 """Passages of each language as Parquet.
 
 Reads: the source named by ``corpus.source`` under ``corpus.path``.
-Writes: data/corpus/<lang>.parquet (doc_id, title, text), in the source's order.
+Writes: data/corpus/<lang>.parquet (doc_id, title, text), in the source's order; where a BEIR folder says which passages
+are of one document, documents/<lang>.parquet (doc_id, document).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from graded import params
 from graded.console import run, say
 from graded.errors import DataError
 from graded.formats import atomic, table
+from graded.sources import beir
 from graded.sources.readers import LAYOUTS, Clirmatrix, Folders, Miracl, Name, Reader
 
 OUT = Path("data/corpus")
+DOCUMENTS = pa.schema([("doc_id", pa.string()), ("document", pa.string())])
 
 
 class Params(params.Section):
@@ -69,7 +74,16 @@ def main() -> None:
                 )
             table.refuse_duplicates(target, "doc_id", what="corpus")
             table.refuse_white_space(target, "doc_id", what="corpus")
+            if chosen.source == "beir":
+                write_documents(folder_of(chosen.path, chosen.folder or "{lang}", lang), out, lang)
             say(f"corpus {lang}: {count:,} passages")
+
+
+def write_documents(folder: Path, out: Path, lang: str) -> None:
+    """Write which passages of ``folder`` are of one document, where it says so."""
+    rows = list(beir.documents(folder))
+    if rows:
+        table.write_rows(out / "documents" / f"{lang}.parquet", DOCUMENTS, rows)
 
 
 if __name__ == "__main__":
