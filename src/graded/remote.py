@@ -198,7 +198,7 @@ def write(root: Path, name: str, url: str, options: Mapping[str, str]) -> None:
 
 def where(scheme: str) -> str:
     """Say where the credentials of a scheme come from."""
-    return f"they come from {CREDENTIALS.get(scheme, 'the environment or dvc remote modify --local')}"
+    return f"they come from {CREDENTIALS.get(scheme, 'the environment')}"
 
 
 def flat(error: BaseException) -> str:

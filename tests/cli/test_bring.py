@@ -240,6 +240,11 @@ def test_a_quoted_cell_may_have_lines(name: str) -> None:
     assert bad_rows().startswith(f"{name}:8\t1 fields")
 
 
+def test_a_first_line_without_end_is_one_line() -> None:
+    with pytest.raises(DataError, match="names no column"):
+        bring(write("p.csv", "x" * 200_000), "fi", Path("out"))
+
+
 def test_bad_judgements_have_their_line() -> None:
     passages, queries = write("p.csv", "id,text\na,one\n"), write("q.csv", "id,text\nq,what\n")
     bring(passages, "fi", Path("out"), queries, write("r.csv", "query,passage,score\nq,a,1\nq,a,1\nz,a,1\nq,z,1\n"))

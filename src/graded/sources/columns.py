@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graded.errors import DataError, one_of
-from graded.sources.delimited import cells
+from graded.sources.delimited import LONGEST, cells
 from graded.sources.opened import kind_of, opened
 
 #: Names that a column may have, the first that is there counts.
@@ -38,7 +38,10 @@ def records(path: Path, needed: list[str]) -> Iterator[Record]:
     if kind not in (".csv", ".tsv", ".jsonl"):
         raise DataError(f"{path}: {one_of(kind, ['.csv', '.tsv', '.jsonl'])}, each also with .gz")
     with opened(path) as file:
-        yield from _jsonl(path, file) if kind == ".jsonl" else _table(path, file, kind, needed)
+        try:
+            yield from _jsonl(path, file) if kind == ".jsonl" else _table(path, file, kind, needed)
+        except csv.Error as error:
+            raise DataError(f"{path}: no {kind[1:].upper()} ({error})") from None
 
 
 def unused(path: Path) -> list[str]:
@@ -75,6 +78,7 @@ def text_of(value: Any) -> str:
 
 
 def _table(path: Path, file: Iterator[str], kind: str, needed: list[str]) -> Iterator[Record]:
+    csv.field_size_limit(LONGEST)
     header = next(file, "")
     delimiter = _delimiter(header, kind)
     names = next(csv.reader([header], delimiter=delimiter), [])

@@ -11,7 +11,7 @@ import csv
 from collections import deque
 from collections.abc import Iterator
 
-#: Characters that a cell may have.
+#: Characters that a cell may have; for csv.field_size_limit, which is the process's.
 LONGEST = 1 << 27
 
 
@@ -21,7 +21,6 @@ def cells(file: Iterator[str], delimiter: str, columns: int) -> Iterator[tuple[i
     Lines are counted from 1 for the first one of ``file``. A cell may span lines. What a bad quote has taken in is read
     again from the next line on.
     """
-    csv.field_size_limit(LONGEST)
     waiting: deque[str] = deque()
     number = 1
     while True:
