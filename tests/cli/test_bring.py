@@ -261,6 +261,6 @@ def test_what_to_set_next(capsys: pytest.CaptureFixture[str]) -> None:
     bring(write("p.csv", "text\none\n\u00a0\n"), "fi", Path("o2"))
     said = capsys.readouterr().out
     assert "1 bad row was left out" in said
-    assert "corpus.path: o2, benchmark.path: o2, languages: [fi] in params.yaml" in said
+    assert "then in params.yaml: languages: [fi], corpus.path: o2, benchmark.path: o2" in said
     bring(Path("p.csv"), "fi")
     assert "corpus.path" not in capsys.readouterr().out

@@ -80,8 +80,9 @@ def bring(
     if bad:
         were = "was" if len(bad) == 1 else "were"
         say(f"{counted(bad)} {were} left out, listed in {listing}; the first: {bad[0].where}: {bad[0].why}")
-    paths = "" if out == HOME else f"corpus.path: {out}, benchmark.path: {out}, "
-    say(f"next: dvc add {out}; graded profile own-data; {paths}languages: [{lang}] in params.yaml (docs/own-data.md)")
+    paths = "" if out == HOME else f", corpus.path: {out}, benchmark.path: {out}"
+    say(f"next: dvc add {out}; graded profile own-data (docs/own-data.md)")
+    say(f"then in params.yaml: languages: [{lang}]{paths}")
 
 
 @contextmanager
