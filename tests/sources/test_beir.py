@@ -52,6 +52,8 @@ def test_an_unpaired_surrogate_becomes_the_replacement_character(tmp_path: Path)
         (b"[1, 2]", "received list"),
         (b'{"text": "a"}', "'_id' is None"),
         (b'{"_id": "", "text": "a"}', "non-empty"),
+        (b'{"_id": true, "text": "a"}', "'_id' is True"),
+        (b'{"_id": 1.5, "text": "a"}', "'_id' is 1.5"),
         (b'{"_id": "1", "text": 5}', "'text' is 5"),
         (b'{"_id": "1", "text": "\xff"}', "broken UTF-8"),
         (b"[" * 100_000, "no JSON"),
@@ -79,10 +81,36 @@ def test_a_missing_split_names_those_that_are_there(tmp_path: Path) -> None:
         list(beir.qrels(folder(tmp_path), "dev"))
 
 
-@pytest.mark.parametrize(("line", "says"), [("q1\td1", "2 columns"), ("q1\td1\thigh", "no whole number")])
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("q1\td1", "2 columns"),
+        ("q1\td1\thigh", "no whole number"),
+        ("q1\td1\t1.5", "no whole number"),
+        ("q1\td1\tinf", "no whole number"),
+    ],
+)
 def test_a_bad_judgement_is_named(tmp_path: Path, line: str, says: str) -> None:
     path = folder(tmp_path) / "qrels" / "test.tsv"
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=says) as error:
         list(beir.qrels(tmp_path, "test"))
     assert "test.tsv:4" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "query_id\tdoc_id\trelevance\n", "query_id doc_id relevance\n", "query-id\tcorpus-id\tscore \t\n"],
+)
+def test_a_header_in_any_words_is_skipped_and_a_first_judgement_never(tmp_path: Path, header: str) -> None:
+    path = folder(tmp_path) / "qrels" / "test.tsv"
+    path.write_text(header + "q1\td 1\t3\nq1\td2\t0\n", encoding="utf-8")
+    assert list(beir.qrels(tmp_path, "test")) == [("q1", "d 1", 3), ("q1", "d2", 0)]
+
+
+def test_whole_floats_are_grades_and_numbers_are_ids(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text('{"_id": 17, "text": "a"}\n', encoding="utf-8")
+    assert list(beir.passages(tmp_path)) == [("17", "", "a")]
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("5\t17\t1.0\n5\t18\t0.0\n", encoding="utf-8")
+    assert list(beir.qrels(tmp_path, "test")) == [("5", "17", 1), ("5", "18", 0)]

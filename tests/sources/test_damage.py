@@ -112,7 +112,12 @@ DAMAGE: dict[str, tuple[Source, str, bytes | None, str]] = {
     "result twice": (clirmatrix, LISTED, rows({**ENTRY, "tgt_results": [["1", 6]] * 2}), "s de-en qrels: 1 values"),
     "passages empty": (beir, "xx/corpus.jsonl", b"", "corpus xx: no passage in"),
     "score too large": (beir, "xx/qrels/test.tsv", b"q1\td1\t9999999999\n", r"test\.tsv:1: score .* out of range"),
-    "score no number": (beir, "xx/qrels/test.tsv", b"a\tb\trelevance\n", "score 'relevance' is no whole number"),
+    "score no number": (
+        beir,
+        "xx/qrels/test.tsv",
+        b"q1\td1\t1\na\tb\trelevance\n",
+        "score 'relevance' is no whole number",
+    ),
     "other language's folder": (beir, "xx/corpus.jsonl", None, r"no corpus\.jsonl or corpus\.jsonl\.gz in xx"),
     "topic no id": (trec, "xx/topics.test.tsv", b"\twhat\n", r"topics\.test\.tsv:1: the query_id is empty"),
     "judgement too large": (trec, "xx/qrels.test.txt", b"q1 0 d1 -9999999999\n", "relevance '-9999999999' is out of"),

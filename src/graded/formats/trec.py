@@ -73,10 +73,20 @@ def relevance(text: str, where: str, name: str = "relevance") -> int:
     try:
         value = int(text)
     except ValueError:
-        raise DataError(f"{where}: {name} {text!r} is no whole number") from None
+        value = _whole(text, where, name)
     if not -(1 << 31) <= value < 1 << 31:
         raise DataError(f"{where}: {name} {text!r} is out of range; grades are small whole numbers")
     return value
+
+
+def _whole(text: str, where: str, name: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not number.is_integer():
+        raise DataError(f"{where}: {name} {text!r} is no whole number")
+    return int(number)
 
 
 def _lines(path: Path, width: int, layout: str) -> Iterator[tuple[int, list[str]]]:

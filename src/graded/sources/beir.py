@@ -2,8 +2,10 @@
 
     corpus.jsonl[.gz]    {"_id", "title", "text"}
     queries.jsonl[.gz]   {"_id", "text"}
-    qrels/<split>.tsv[.gz]    header, then query-id <tab> corpus-id <tab> score
+    qrels/<split>.tsv[.gz]    header or none, then query-id <tab> corpus-id <tab> score
     documents.jsonl      {"_id", "document"}: passages of one document; ours, and only where there are such
+
+An ``_id`` may be a whole number, a score may be written as 1.0.
 
 Layout: Thakur et al. 2021, "BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval Models".
 """
@@ -51,7 +53,7 @@ def qrels(folder: Path, split: str) -> Iterator[Qrel]:
         raise MissingError(f"no {path}, nor that with .gz; splits there: {', '.join(have)}")
     for number, line in enumerate(lines(path), 1):
         fields = line.split("\t")
-        if not line.strip() or (number == 1 and fields[-1] == "score"):
+        if not line.strip() or (number == 1 and _is_header(line)):
             continue
         if len(fields) != 3:
             raise DataError(f"{path}:{number}: {len(fields)} columns, expected query-id<tab>corpus-id<tab>score")
@@ -68,6 +70,11 @@ def documents(folder: Path) -> Iterator[tuple[str, str]]:
     if path.is_file():
         for where, row in objects(path):
             yield text(row, "_id", where, is_id=True), text(row, "document", where)
+
+
+def _is_header(line: str) -> bool:
+    """Return whether a first line names columns (its last word has no digit), in whatever words."""
+    return not any(character.isdigit() for character in line.split()[-1])
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -55,8 +55,6 @@ def listings(folder: Path, direction: Direction, split: str) -> Iterator[Listing
             [doc_id, grade]; a grade outside 0 to 6; the line is named.
     """
     for where, row in objects(_queries(folder, direction, split)):
-        if isinstance(row.get("src_id"), int):
-            row["src_id"] = str(row["src_id"])
         query = Query(text(row, "src_id", where, is_id=True), text(row, "src_query", where))
         results = row.get("tgt_results")
         if not isinstance(results, list):

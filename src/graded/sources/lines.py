@@ -49,7 +49,9 @@ def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def text(row: dict[str, Any], key: str, where: str, default: str | None = None, *, is_id: bool = False) -> str:
-    """Return ``row[key]``, a string; ``default`` where it is absent or null. An id may not be empty.
+    """Return ``row[key]``, a string; ``default`` where it is absent or null.
+
+    An id may not be empty, and may be a whole number: then it is its digits.
 
     Raises:
         DataError: it is no string, or absent without a default; ``where`` names the line.
@@ -57,6 +59,8 @@ def text(row: dict[str, Any], key: str, where: str, default: str | None = None, 
     value = row.get(key, default)
     if value is None and default is not None:
         return default
+    if is_id and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if not isinstance(value, str) or (is_id and not value):
         raise DataError(f"{where}: {key!r} is {value!r}, expected {'a non-empty' if is_id else 'a'} string")
     # JSON can carry an unpaired surrogate, which no UTF-8 file can; it becomes U+FFFD.
