@@ -81,6 +81,27 @@ def test_a_pool_is_named_in_the_metric(folder: Path, capsys: pytest.CaptureFixtu
         compare("data/run/base", "data/run/base/toy", metric="nDCG@10-pool")
 
 
+def test_an_approximate_index_is_named_in_the_metric(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in Path("data/run/tuned").rglob("*.trec"):
+        path.write_text(path.read_text().replace(f" {path.stem}\n", " graded-tuned-hnsw\n"))
+    compare("data/run/base", "data/run/tuned", markdown=True)
+    assert "| toy nDCG@10-hnsw | fi | 30 |" in capsys.readouterr().out
+    compare("data/run/tuned", "data/run/tuned", metric="nDCG@10-hnsw")
+    assert set(lines(capsys)) == {"fi", "ar"}
+    with pytest.raises(MissingError, match="no run in data/run/base is of such a set and index"):
+        compare("data/run/tuned", "data/run/base", metric="nDCG@10-hnsw")
+    atomic.write_json(Path("data/benchmark/toy/benchmark.json"), {"name": "toy", "protocol": "listed"})
+    compare("data/run/base", "data/run/tuned", markdown=True)
+    assert "| toy | fi | 30 |" in capsys.readouterr().out, "listed passages are ranked exactly, whatever the index"
+
+
+def test_a_pool_is_no_matter_of_judgements_from_elsewhere(folder: Path) -> None:
+    Path("my.qrels").write_text("q1 0 good 1\n")
+    one, two = "data/run/base/toy/fi-fi.trec", "data/run/tuned/toy/fi-fi.trec"
+    with pytest.raises(ParamError, match=r"received 'nDCG@10-pool' with --qrels my\.qrels.*; legal: nDCG@10$"):
+        compare(one, two, metric="nDCG@10-pool", qrels=Path("my.qrels"))
+
+
 def test_a_system_with_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compare("data/run/base", "data/run/base")
     said = capsys.readouterr().out

@@ -41,7 +41,7 @@ def compare(
               for task, (mine, other) in chosen.items()}  # fmt: skip
     rows = [row(task, metric, chosen[task], tested[task], adjusted(tested)[task]) for task in sorted(chosen)]
     show(f"{metric}: A = {a}, B = {b}", rows, markdown)
-    pooled = any(task.metric.endswith(sides.POOL) for task in chosen)
+    pooled = any(sides.POOL in task.metric for task in chosen)
     notes = [
         "-pool: of judged passages and the base's first hits; gains over the base look larger" if pooled else "",
         "A and B have the same value for every query" if all(mine == other for mine, other in chosen.values()) else "",

@@ -18,12 +18,15 @@ BENCHMARK, PER_QUERY = Path("data/benchmark"), "data/evaluate/per_query.parquet"
 WORKSPACE = "workspace"
 
 
-#: Behind a metric's name where a pool was searched, not the collection.
-POOL = "-pool"
+#: Behind a metric's name where a pool was searched, not the collection; and where an index that misses some passages.
+POOL, INDEXES = "-pool", ("-hnsw", "-ivf")
 
 
 class Task(NamedTuple):
-    """One direction of one benchmark, and the metric's name there: ``nDCG@10-pool`` where a pool was searched."""
+    """One direction of one benchmark, and the metric's name there: ``nDCG@10-pool`` where a pool was searched.
+
+    Behind that, ``-hnsw`` or ``-ivf`` where an approximate index searched, by the run's tag.
+    """
 
     set: str
     direction: Direction
@@ -39,11 +42,11 @@ def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
 
     Without ``qrels`` (a TREC qrels file, or a Parquet file as in data/benchmark) a run's judgements are those of
     data/benchmark/<set>/<ql>-<dl>, by the name of its file and folder. A metric's name may end in ``-pool``: then
-    the sets over a pool alone.
+    the sets over a pool alone; or in ``-hnsw`` or ``-ivf``: the runs of such an index alone.
 
     Raises:
-        MissingError: no such file, or no judgements for it, or no set over a pool.
-        ParamError: one qrels file for several runs.
+        MissingError: no such file, or no judgements for it, or no run that the metric's name asks for.
+        ParamError: one qrels file for several runs, or for a metric over a pool.
         DataError: a file breaks its format, or a run has no query that is judged.
     """
     from graded.retrieval import measures
@@ -57,15 +60,15 @@ def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
     else:
         paths = [source]
     side: Side = {}
-    measure = metric.removesuffix(POOL)
+    exact = _exact(metric)
+    measure = exact.removesuffix(POOL)
+    if qrels is not None and measure != exact:
+        raise ParamError(f"--metric: received {metric!r} with --qrels {qrels}, which name no pool; legal: {measure}")
     for path in paths:
-        name = path.absolute().parent.name
-        task = Task(name, Direction.parse(path.stem), measure + (POOL if _pooled(name) else ""))
-        if qrels is not None:
-            task = Task(qrels.name, Direction("-", "-"), metric)
-        elif metric.endswith(POOL) and task.metric != metric:
+        task = _task(path, measure, qrels)
+        if not task.metric.startswith(metric):
             continue
-        judged = read_qrels(qrels or BENCHMARK / name / path.stem / "qrels.parquet")
+        judged = read_qrels(qrels or BENCHMARK / task.set / path.stem / "qrels.parquet")
         ranked = measures.by_query(((hit[0], hit[1], hit.score) for hit in trec.read_run(path)), str(path))
         absent = len(judged.keys() - ranked.keys())
         if absent == len(judged):
@@ -75,14 +78,36 @@ def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
         values = measures.score(judged, ranked, [measure])[measure]
         side[task] = dict(zip(judged, values.tolist(), strict=True))
     if not side:
-        raise MissingError(f"no run in {source} is of a set over a pool, which {metric} asks for; legal: {measure}")
+        asked = "of a set over a pool" if metric.endswith(POOL) else "of such a set and index"
+        raise MissingError(f"no run in {source} is {asked}, which {metric} asks for; legal: {measure}")
     return side
 
 
-def _pooled(name: str) -> bool:
-    """Return whether a set's corpus is a pool."""
+def _task(path: Path, measure: str, qrels: Path | None) -> Task:
+    """Return what a run answers, by its place and its tag."""
+    name = path.absolute().parent.name
+    record = _record(name) if qrels is None else {}
+    shown = measure + (POOL if record.get("pool") else "") + _index(path, record)
+    return (
+        Task(name, Direction.parse(path.stem), shown) if qrels is None else Task(qrels.name, Direction("-", "-"), shown)
+    )
+
+
+def _record(name: str) -> dict[str, Any]:
+    """Return a set's benchmark.json, empty where there is none."""
     path = BENCHMARK / name / "benchmark.json"
-    return path.is_file() and bool(json.loads(path.read_text(encoding="utf-8")).get("pool"))
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _index(path: Path, record: dict[str, Any]) -> str:
+    """Return ``-hnsw`` or ``-ivf`` by a run's tag; empty where exact, as listed passages always are."""
+    tag = "" if record.get("protocol") == "listed" else trec.run_tag(path)
+    return next((index for index in INDEXES if tag.endswith(index)), "")
+
+
+def _exact(metric: str) -> str:
+    """Return a metric's name without that of an approximate index."""
+    return next((metric.removesuffix(index) for index in INDEXES if metric.endswith(index)), metric)
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -105,17 +130,18 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 def of_revision(revision: str, metric: str, system: str) -> Side:
     """Return the values that evaluate wrote at a Git revision (branch, tag, commit, DVC experiment) or here.
 
-    Sets over a pool are among them, by the name that the metric has there.
+    Sets over a pool and runs of an approximate index are among them, by the name that the metric has there.
 
     Raises:
         MissingError: the revision has no such file, or its data are neither in the cache nor on the remote.
         ParamError: no such revision, system or metric.
     """
     side: Side = {}
+    legal = {metric + pool + index for pool in ("", POOL) for index in ("", *INDEXES)}
     have: set[tuple[str, str]] = set()
     for name, query_lang, doc_lang, one, query_id, measured, value in _rows(revision):
         have.add((one, measured))
-        if one == system and measured in (metric, metric + POOL):
+        if one == system and measured in legal:
             side.setdefault(Task(name, Direction(query_lang, doc_lang), measured), {})[query_id] = value
     if not side:
         shown = ", ".join(sorted({f"{one} {measured}" for one, measured in have})) or "nothing"
@@ -157,17 +183,23 @@ def _fetch(revision: str) -> bytes:
 def paired(ours: Side, theirs: Side) -> tuple[dict[Task, tuple[list[float], list[float]]], str]:
     """Return task -> (our values, their values) on the same queries, and a line about what is not shared (or '').
 
+    Where one side was searched exactly and the other not, the task is named as the latter's.
+
     Raises:
         DataError: no direction has a query that both sides have.
     """
     both: dict[Task, tuple[list[float], list[float]]] = {}
+    others = {task._replace(metric=_exact(task.metric)): task for task in theirs}
     dropped = 0
     for task in ours:
-        queries = [query_id for query_id in ours[task] if query_id in theirs.get(task, {})]
-        dropped += len(set(ours[task]) ^ set(theirs.get(task, {})))
+        other = others.pop(task._replace(metric=_exact(task.metric)), task)
+        values = theirs.get(other, {})
+        queries = [query_id for query_id in ours[task] if query_id in values]
+        dropped += len(ours[task].keys() ^ values.keys())
         if queries:
-            both[task] = ([ours[task][query] for query in queries], [theirs[task][query] for query in queries])
-    dropped += sum(len(theirs[task]) for task in theirs if task not in ours)
+            shown = max(task, other, key=lambda one: len(one.metric))
+            both[shown] = ([ours[task][query] for query in queries], [values[query] for query in queries])
+    dropped += sum(len(theirs[task]) for task in others.values())
     if not both:
         raise DataError("compare: the two sides share no query; they were scored on different benchmarks")
     return both, f"{dropped:,} queries are on one side only and were left out" if dropped else ""
