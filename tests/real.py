@@ -1,8 +1,9 @@
 """The whole pipeline on real texts, in a temporary clone: `python -m tests.real [--tau 1] [--keep FOLDER]`.
 
-../shared/data holds public question-answering sets in BEIR layout. The sets' own training questions stand in for
-LLM-written queries, and grades made from their judgements by rule (tests/judged.py) for LLM grades, served over HTTP by
-the tests' stand-in, so that every stage runs as it would for money.
+The texts are public question-answering sets in BEIR layout (docs/real-texts.md), in data/real, ../shared/data, or the
+folder of --texts. The sets' own training questions stand in for LLM-written queries, and grades made from their
+judgements by rule (tests/judged.py) for LLM grades, served over HTTP by the tests' stand-in, so that every stage runs
+as it would for money.
 
     python -m tests.real --sweep figure5 --form small --keep FOLDER    # a sweep on them, its table and its figures
 """
@@ -27,7 +28,8 @@ from tests.standin import StandIn, pair_of
 from tests.standin.chat import Answer, Body
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL = ROOT.parent / "shared" / "data"
+#: Where the texts may stand; the first that is there.
+PLACES = (ROOT / "data/real", ROOT.parent / "shared" / "data")
 PROFILE = ROOT / "profiles" / "real-texts.yaml"
 PASSAGE = re.compile(r"\ABEGIN PASSAGE (\w+)\n(?P<passage>.*)\nEND PASSAGE \1\n", re.DOTALL)
 
@@ -85,7 +87,8 @@ def settings(base_url: str, options: argparse.Namespace, profile: dict[str, Any]
     annotators = {name: one | at for name, one in profile["grade"]["annotators"].items()}
     values: dict[str, Any] = {"tau": options.tau, "query": at, "grade": {"annotators": annotators}}
     # Experiments run in copies of the clone elsewhere, so the texts need an absolute path.
-    values |= {"corpus": {"path": str(REAL.resolve())}, "benchmark": {"path": str(REAL.resolve())}}
+    stand = {"path": str(options.texts.resolve())}
+    values |= {"corpus": stand, "benchmark": stand}
     if options.sweep:
         # What four cores can do in an hour: short training texts, and the two smaller collections to search.
         values |= {"retrieve": {"sets": SEARCHED, "directions": "target"}, "train": {"max_length": 128}}
@@ -99,6 +102,8 @@ def settings(base_url: str, options: argparse.Namespace, profile: dict[str, Any]
 def arguments() -> argparse.Namespace:
     """Return what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    texts = next((place for place in PLACES if place.is_dir()), PLACES[0])
+    parser.add_argument("--texts", type=Path, default=texts, help="folder of <set>/<lang>/ in BEIR layout")
     parser.add_argument("--tau", type=float, default=2)
     parser.add_argument("--languages", nargs="*", help="fewer of them, for a quick look; a sweep has fi and ja")
     parser.add_argument("--passages", type=int, help="passages a language to write queries for; a sweep has 1,000")
@@ -115,8 +120,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run it and print the table."""
     options = arguments()
-    if not REAL.is_dir():
-        raise SystemExit(f"the real texts are not here: {REAL} is absent")
+    if not options.texts.is_dir():
+        raise SystemExit(f"no real texts: no folder {options.texts}; docs/real-texts.md says how to get them")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +133,7 @@ def main() -> None:
         folders = profile["corpus"]["folder"]
         wanted = options.languages or list(folders)
         started = time.monotonic()
-        with StandIn(judgements({lang: REAL / folders[lang] for lang in wanted})) as server:
+        with StandIn(judgements({lang: options.texts / folders[lang] for lang in wanted})) as server:
             configure(target, settings(server.base_url, options, profile))
             graded = [sys.executable, "-c", "from graded.cli import main; main()"]
             run(target, ["dvc", "pull", "--quiet", "--remote", "sample", "data/ledger.dvc"], server.base_url)

@@ -9,6 +9,7 @@ import pytest
 from graded import params
 from graded.cli.profile import changed, line, overlay, profile
 from graded.errors import ParamError
+from graded.formats import yaml12
 from tests.closure import ROOT, load
 
 STAGES = tuple(load()["stages"])
@@ -84,3 +85,12 @@ def test_every_shipped_profile_is_legal(path: Path, tmp_path: Path) -> None:
     for stage in STAGES:
         module = __import__(f"graded.stages.{stage}", fromlist=["Params"])
         params.section(stage, module.Params, tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_profile_names_no_folder_outside_of_the_repository(path: Path) -> None:
+    after = yaml12.loads(overlay((ROOT / "params.yaml").read_text(encoding="utf-8"), path.read_text(encoding="utf-8")))
+    for section in ("corpus", "benchmark"):
+        folder = Path(after[section]["path"])
+        assert not folder.is_absolute()
+        assert ".." not in folder.parts
