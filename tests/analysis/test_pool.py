@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from graded.analysis.pool import write_pool
+from graded.errors import DataError
 from graded.formats import table, trec
 from graded.retrieval import measures
 
@@ -47,3 +48,25 @@ def test_the_base_stays_and_the_others_rise(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pooled["base"], full["base"])
     assert (pooled["tuned"] >= full["tuned"] - 1e-12).all()
     assert (pooled["tuned"] - pooled["base"]).mean() > (full["tuned"] - full["base"]).mean()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"q1": 2, "q2": 3}, r"run\.trec has fewer than 3 passages for 1 of 2 queries, the first 'q1' with 2; lower"),
+        ({"q1": 3}, r"run\.trec has no line for 1 of 2 judged queries, the first 'q2'; search the whole"),
+        ({"q1": 3, "q2": 3}, ""),
+    ],
+)
+def test_a_run_with_a_hole_makes_no_pool(tmp_path: Path, asked: dict[str, int], says: str) -> None:
+    table.write_rows(tmp_path / "corpus.parquet", table.PASSAGES, [(f"d{number}", "", "x") for number in range(3)])
+    table.write_rows(tmp_path / "qrels.parquet", table.QRELS, [("q1", "d1", 1), ("q2", "d2", 1)])
+    hits = [trec.Hit(query, f"d{place}", place, -place) for query, count in asked.items() for place in range(count)]
+    trec.write_run(tmp_path / "run.trec", hits, "base")
+    files = (tmp_path / "corpus.parquet", [tmp_path / "qrels.parquet"], [tmp_path / "run.trec"])
+    if not says:  # ten are asked for, and the corpus has three
+        assert write_pool(*files, 10, tmp_path / "pool.parquet") == 3
+        return
+    with pytest.raises(DataError, match=says):
+        write_pool(*files, 10, tmp_path / "pool.parquet")
+    assert not (tmp_path / "pool.parquet").exists()

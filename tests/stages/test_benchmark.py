@@ -114,7 +114,9 @@ def test_a_pool_holds_what_is_judged_and_the_first_hits(workspace: Path) -> None
     rows = [(f"d{number}", "", "x") for number in range(1, 9)]
     for lang in ("fi", "ar"):
         table.write_rows(Path(f"data/corpus/{lang}.parquet"), table.PASSAGES, rows)
-        ranked = [trec.Hit("q1", doc_id, rank, 1 / rank) for rank, doc_id in enumerate(["d5", "d1", "d7", "d8"], 1)]
+        order = ["d8", "d5", "d1", "d7"]  # of equal scores the last doc_id is first; ranks say nothing
+        scores = dict(zip(order, (0.5, 1.0, 0.75, 0.75), strict=True))
+        ranked = [trec.Hit(query, doc_id, 0, score) for query in ("q1", "q3") for doc_id, score in scores.items()]
         trec.write_run(workspace / f"texts/pool/{lang}-{lang}.trec", ranked, "base")
     one = {"pool_runs": "pool"}
     write_params(workspace, benchmark={"path": "texts", "pool": "both", "pool_top": 3, "sets": {"small": one}})
@@ -130,7 +132,8 @@ def test_a_pool_holds_what_is_judged_and_the_first_hits(workspace: Path) -> None
     write_params(workspace, benchmark={"path": "texts", "pool": "candidates", "sets": {"small": one}})
     benchmark.main()
     assert [path.name for path in Path("data/benchmark").iterdir()] == ["small-pool"]
-    trec.write_run(workspace / "texts/pool/fi-fi.trec", [trec.Hit("q1", "elsewhere", 1, 1.0)], "base")
+    elsewhere = [trec.Hit("q1", doc_id, 1, 1.0) for doc_id in ("d1", "d2", "elsewhere")]
+    trec.write_run(workspace / "texts/pool/fi-fi.trec", elsewhere, "base")
     with pytest.raises(DataError, match="1 passages of the runs are not in"):
         benchmark.main()
 

@@ -8,9 +8,12 @@ looks; a claim needs the full corpus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from graded.errors import DataError
@@ -19,14 +22,14 @@ from graded.formats import table, trec
 _IDS = pa.schema([("doc_id", pa.string())])
 
 
-def write_pool(corpus: Path, qrels: Sequence[Path], runs: Iterable[Path], top: int, target: Path) -> int:
+def write_pool(corpus: Path, qrels: Sequence[Path], runs: Sequence[Path], top: int, target: Path) -> int:
     """Write the passages of ``corpus`` that ``qrels`` judge or ``runs`` rank among their first ``top``.
 
     Args:
         corpus: Parquet file (doc_id, title, text), streamed.
         qrels: Parquet files (query_id, doc_id, relevance).
-        runs: TREC runs over the whole of ``corpus``.
-        top: passages a query.
+        runs: TREC runs over the whole of ``corpus``, one for each of ``qrels``.
+        top: passages a query, the best by score, then by doc_id descending (trec_eval's rule); ranks do not matter.
         target: Parquet file to write, in the order of ``corpus``.
 
     Returns:
@@ -34,9 +37,16 @@ def write_pool(corpus: Path, qrels: Sequence[Path], runs: Iterable[Path], top: i
 
     Raises:
         MissingError: a file is not there.
-        DataError: a run names a passage that the corpus lacks: it is of another corpus.
+        DataError: a run names a passage that the corpus lacks: it is of another corpus. Or it lacks a judged query,
+            or has fewer passages for one than ``top`` (or than the corpus has).
     """
-    pooled = sorted({hit.doc_id for run in runs for hit in trec.read_run(run) if hit.rank <= top})
+    depth = min(top, table.count_rows(corpus))
+    found: set[str] = set()
+    for run, judged in zip(runs, qrels, strict=True):
+        ranked = _first(run, top)
+        found.update(doc_id for ids in ranked.values() for doc_id in ids)
+        refuse_shallow(run, ranked, sorted({query_id for (query_id,) in table.read_rows(judged, "query_id")}), depth)
+    pooled = sorted(found)
     ids = target.with_name(f".{target.name}.ids")
     table.write_rows(ids, _IDS, ((doc_id,) for doc_id in pooled))
     try:
@@ -54,3 +64,40 @@ def write_pool(corpus: Path, qrels: Sequence[Path], runs: Iterable[Path], top: i
             return table.copy_query(connection, select, target, [str(corpus), str(ids), [str(path) for path in qrels]])
     finally:
         ids.unlink(missing_ok=True)
+
+
+def refuse_shallow(run: Path, ranked: dict[str, list[str]], queries: Sequence[str], depth: int) -> None:
+    """Refuse a run that would leave a hole in the pool.
+
+    Args:
+        run: named in the error.
+        ranked: query_id -> doc_ids of the run.
+        queries: those that are judged.
+        depth: passages that each has to have.
+
+    Raises:
+        DataError: a query is not there, or has fewer passages.
+    """
+    again = "search the whole collection with the base again and copy its runs"
+    if absent := [query for query in queries if query not in ranked]:
+        counted = f"no line for {len(absent):,} of {len(queries):,} judged queries, the first {absent[0]!r}"
+        raise DataError(f"pool: {run} has {counted}; {again}")
+    if short := [query for query in queries if len(ranked[query]) < depth]:
+        counted = f"{len(short):,} of {len(queries):,} queries, the first {short[0]!r} with {len(ranked[short[0]]):,}"
+        raise DataError(
+            f"pool: {run} has fewer than {depth:,} passages for {counted}; lower benchmark.pool_top, or raise"
+            f" retrieve.k, {again}"
+        )
+
+
+def _first(run: Path, top: int) -> dict[str, list[str]]:
+    """Return the ``top`` best doc_ids of each query; scores count as float32, which is what trec_eval reads."""
+    scores: dict[str, dict[str, float]] = {}
+    for query_id, doc_id, _, score in trec.read_run(run):
+        if not math.isfinite(score):
+            raise DataError(f"pool: {run}: passage {doc_id!r} of query {query_id!r} has score {score}; not finite")
+        scores.setdefault(query_id, {})[doc_id] = score
+    return {
+        query_id: [doc_id for _, doc_id in heapq.nlargest(top, zip(map(np.float32, one.values()), one, strict=True))]
+        for query_id, one in scores.items()
+    }
