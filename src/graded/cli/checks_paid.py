@@ -92,7 +92,7 @@ def budget(root: Path) -> Iterator[Finding]:
         return
     if not dollars:
         if asked(root):
-            text = "GRADED_BUDGET_USD is not set: nothing can be bought; what would be"
+            text = "GRADED_BUDGET_USD is not set: nothing can be bought"
             yield Finding("warn", "budget", text, ESTIMATE)
         else:
             yield Finding("ok", "budget", "GRADED_BUDGET_USD is not set: nothing will be bought")
