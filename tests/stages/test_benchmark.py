@@ -129,7 +129,7 @@ def test_a_pool_holds_what_is_judged_and_the_first_hits(workspace: Path) -> None
     assert (pooled / "fi-fi/qrels.parquet").read_bytes() == Path(
         "data/benchmark/small/fi-fi/qrels.parquet"
     ).read_bytes()
-    write_params(workspace, benchmark={"path": "texts", "pool": "candidates", "sets": {"small": one}})
+    write_params(workspace, benchmark={"path": "texts", "pool": "candidates", "pool_top": 3, "sets": {"small": one}})
     benchmark.main()
     assert [path.name for path in Path("data/benchmark").iterdir()] == ["small-pool"]
     elsewhere = [trec.Hit("q1", doc_id, 1, 1.0) for doc_id in ("d1", "d2", "elsewhere")]

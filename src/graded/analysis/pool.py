@@ -86,7 +86,7 @@ def refuse_shallow(run: Path, ranked: dict[str, list[str]], queries: Sequence[st
         counted = f"{len(short):,} of {len(queries):,} queries, the first {short[0]!r} with {len(ranked[short[0]]):,}"
         raise DataError(
             f"pool: {run} has fewer than {depth:,} passages for {counted}; lower benchmark.pool_top, or raise"
-            f" retrieve.k, {again}"
+            f" retrieve.k and {again}"
         )
 
 
