@@ -146,7 +146,7 @@ def reader(project: Path) -> Path:
 
 
 def runs(project: Path, command: str) -> None:
-    """Run a command as far as it can here: make dry, experiments queued, nothing fetched, a profile up to its question."""
+    """Run a command as far as it can here: make dry, experiments queued, no fetch, a profile up to its question."""
     dry = {"make": "make -n", "dvc exp run -S": "dvc exp run --queue -S", "graded fetch": "graded fetch --help"}
     dry |= {"graded remote s3://my-team": f"graded remote {project.parent}/shared"}
     for start, instead in dry.items():
