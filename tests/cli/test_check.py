@@ -33,6 +33,8 @@ def test_the_shipped_params_are_legal(text: str) -> None:
         ("[sample-a, sample-b]", "[sample-b]", "annotator: received 'sample-a'"),
         ("[sample-a, sample-b]", "[sample-a, b]", "annotators: not in grade.annotators: received 'b'"),
         ("recall@100", "recall@200", "recall@200 looks 200 deep, and retrieve.k: received 100"),
+        ("  compare: [nDCG@10]", "  compare: [MRR@200]", "evaluate.compare: MRR@200 looks 200 deep, and retrieve.k:"),
+        ("  k: 100                    # passages a query in a run\n  k1", "  k: 50\n  k1", "bm25.k: received 50"),
         ("  target: all", "  target: xx", "pair.target: received 'xx'"),
     ],
 )

@@ -117,3 +117,14 @@ def test_nothing_heavy_is_imported(folder: Path) -> None:
     code += "; print({'torch', 'ranx', 'transformers', 'openai', 'scipy', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.endswith("set()\n"), done.stdout + done.stderr
+
+
+def test_bm25_is_exact_beside_an_approximate_index(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = part(0.6, 0.5, 1)
+    named = {f"{name}-hnsw": 0.6 for name in one["base"]}
+    approximate = {**named, "queries": 72, "base": named, "bm25": one["bm25"], "difference": {}}
+    atomic.write_json(Path("metrics/evaluate.json"), {"toy": {"fi": approximate}})
+    summary()
+    said = capsys.readouterr().out
+    assert "nDCG@10-hnsw" in said
+    assert "0.4321" in said

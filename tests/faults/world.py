@@ -96,7 +96,7 @@ class World:
             "grade": {"annotators": {"one": judge, "two": {**judge, "seed": 2}}},
             "agree": {"resamples": 100}, "balance": {}, "pair": {},
             "train": {"budget": "steps", "steps": 3, "batch_size": 8, "threads": 1},
-            "retrieve": {"k": 10}, "bm25": {}, "evaluate": {"resamples": 100}, "report": {},
+            "retrieve": {"k": 100}, "bm25": {}, "evaluate": {"resamples": 100}, "report": {},
         }  # fmt: skip
         (self.folder / "params.yaml").write_text(yaml.safe_dump(chosen | dict(values)), encoding="utf-8")
 

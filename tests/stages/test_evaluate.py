@@ -33,6 +33,9 @@ RUNS: dict[str, dict[str, dict[str, list[str]]]] = {
     },
 }
 
+#: The rest of a run of 100 passages a query, none of them relevant.
+FILLERS = [f"x{number:02}" for number in range(100)]
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -48,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             hits = (
                 trec.Hit(query, doc, rank, 1 / rank)
                 for query, docs in lists.items()
-                for rank, doc in enumerate(docs, 1)
+                for rank, doc in enumerate([*docs, *FILLERS[len(docs) :]], 1)
             )
             trec.write_run(Path(f"data/run/{system}/toy/{name}.trec"), hits, system)
     return tmp_path
@@ -104,6 +107,52 @@ def test_an_approximate_index_is_in_the_metric_s_name(folder: Path) -> None:
     fi = json.loads(Path("metrics/evaluate.json").read_text())["toy"]["fi"]
     assert "nDCG@10" not in fi
     assert fi["nDCG@10-hnsw"] > fi["base"]["nDCG@10-hnsw"]
+
+
+def test_bm25_and_listed_passages_are_exact_whatever_the_index(folder: Path) -> None:
+    for path in Path("data/run/tuned").rglob("*.trec"):
+        path.write_text(path.read_text().replace(" tuned\n", " graded-tuned-hnsw\n"))
+    for lang in ("fi", "ar"):
+        trec.write_run(Path(f"data/bm25/toy/{lang}-{lang}.trec"), [trec.Hit("q1", "d1", 1, 2.0)], "bm25")
+    evaluate.main()
+    toy = json.loads(Path("metrics/evaluate.json").read_text())["toy"]
+    assert "nDCG@10-hnsw" in toy["mean"]
+    assert [next(iter(toy[part]["bm25"])) for part in ("fi", "mean")] == ["nDCG@10"] * 2
+    path = Path("data/benchmark/toy/benchmark.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": "listed"}))
+    evaluate.main()
+    assert "nDCG@10" in json.loads(Path("metrics/evaluate.json").read_text())["toy"]["fi"]
+
+
+def cut(path: Path, depth: int, queries: int = 2) -> None:
+    hits = [
+        trec.Hit(f"q{query}", FILLERS[query + place], place, -place)
+        for query in range(1, queries + 1)
+        for place in range(depth)
+    ]
+    trec.write_run(path, hits, "any")
+
+
+def test_metrics_deeper_than_a_run_are_refused(folder: Path) -> None:
+    cut(Path("data/bm25/toy/fi-fi.trec"), 20)
+    with pytest.raises(ParamError, match=r"looks 100 deep, and data/bm25/toy/fi-fi\.trec ends at 20 of .*bm25\.k$"):
+        evaluate.main()
+    Path("data/bm25/toy/fi-fi.trec").unlink()
+    cut(Path("data/run/base/toy/ar-ar.trec"), 20)
+    with pytest.raises(
+        ParamError, match=r"base/toy/ar-ar\.trec ends at 20 of 2\d passages or more; raise retrieve\.k$"
+    ):
+        evaluate.main()
+    assert not Path("metrics/evaluate.json").exists()
+    (folder / "params.yaml").write_text(PARAMS.format(extra=", metrics: [nDCG@20], compare: [MRR@10]"))
+    evaluate.main()
+
+
+def test_a_run_of_a_whole_small_corpus_is_deep_enough(folder: Path) -> None:
+    rows = [trec.Hit(query, doc, 0, 1.0) for query in ("q1", "q2") for doc in ("d1", "d4", "d5")]
+    trec.write_run(Path("data/run/base/toy/ar-ar.trec"), rows, "base")
+    evaluate.main()
+    assert json.loads(Path("metrics/evaluate.json").read_text())["toy"]["ar"]["base"]["recall@100"] == 1
 
 
 def test_rows_a_query(folder: Path) -> None:

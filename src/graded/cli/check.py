@@ -53,7 +53,9 @@ def legal(path: Path) -> None:
         if name not in sections["grade"].annotators:
             raise ParamError(f"annotators: not in grade.annotators: {one_of(name, sections['grade'].annotators)}")
     known(values["annotator"], annotators)
-    measures.deep_enough(sections["evaluate"].metrics, sections["retrieve"].k)
+    for key in ("metrics", "compare"):
+        for stage in ("retrieve", "bm25") if sections["bm25"].enabled else ("retrieve",):
+            measures.deep_enough(getattr(sections["evaluate"], key), sections[stage].k, f"evaluate.{key}", f"{stage}.k")
     absent = here.source(values, path.parent)
     if absent:
         raise MissingError(f"{absent.text}; {absent.command}")

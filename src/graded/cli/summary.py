@@ -87,7 +87,9 @@ def table(name: str, record: dict[str, Any], directions: bool) -> Table:
         cells = [f"{part['base'][metric]:.4f} → {part[metric]:.4f}" for metric in metrics]
         cells.append(f"{part[metrics[0]] - part['base'][metrics[0]]:+.4f}{star(part, metrics[0]) or ' '}")
         if lexical:
-            cells.append(f"{part['bm25'][metrics[0]]:.4f}" if "bm25" in part else "")
+            # BM25 is exact: its metric has no index's name where the encoders' has one.
+            words = {metric.partition("-")[0]: value for metric, value in part.get("bm25", {}).items()}
+            cells.append(f"{words[metrics[0].partition('-')[0]]:.4f}" if words else "")
         cells.append(f"{part['queries']:,}" if "queries" in part else "")
         shown = {"mean-cross": "mean, cross-lingual"}.get(label, label)
         found.add_row(shown, *cells, style="bold" if label == "mean" else None)

@@ -89,16 +89,54 @@ def by_query(rows: Iterable[tuple[str, str, float]], what: str) -> dict[str, dic
     return found
 
 
-def deep_enough(metrics: Sequence[str], k: int | None) -> None:
-    """Refuse metrics that look deeper into a run than its ``k`` passages a query.
+def deep_enough(metrics: Sequence[str], k: int, names: str = "evaluate.metrics", dial: str = "retrieve.k") -> None:
+    """Refuse metrics that look deeper into a run than its ``k`` passages a query; ``dial`` names k, ``names`` them.
 
     Raises:
         ParamError: one does.
     """
     for metric in metrics:
-        cutoff = metric.rpartition("@")[2]
-        if k is not None and cutoff.isdigit() and int(cutoff) > k:
-            raise ParamError(f"evaluate.metrics: {metric} looks {cutoff} deep, and retrieve.k: received {k}; raise k")
+        if _cutoff(metric) > k:
+            raise ParamError(f"{names}: {metric} looks {_cutoff(metric)} deep, and {dial}: received {k}; raise {dial}")
+
+
+def deep_run(metrics: Sequence[str], qrels: Qrels, run: Run, *, what: str, listed: bool, lexical: bool) -> None:
+    """Refuse metrics that look deeper than a run goes, where its corpus holds more passages than that.
+
+    A run goes as deep as its deepest query. Its corpus holds what the run and ``qrels`` name, at least; an exhaustive
+    search that reached its end names no other passage than those of each query. A lexical run leaves out passages
+    without a common word, so it counts as cut only where most of its queries end at one depth.
+
+    Args:
+        metrics: such as ``nDCG@10``.
+        qrels: query_id -> doc_id -> relevance.
+        run: query_id -> doc_id -> score.
+        what: the run's name in an error.
+        listed: whether a query's judged passages alone are ranked.
+        lexical: whether it is a BM25 run, by the stage bm25.
+
+    Raises:
+        ParamError: one does; the dial to turn.
+    """
+    lengths = [len(scores) for scores in run.values()]
+    deepest, metric = max(lengths, default=0), max(metrics, key=_cutoff)
+    if not deepest or _cutoff(metric) <= deepest or (lexical and 2 * lengths.count(deepest) <= max(len(lengths), 2)):
+        return
+    if listed:
+        held = max(len(judged) for judged in qrels.values())
+    else:
+        held = len({doc_id for rows in (*run.values(), *qrels.values()) for doc_id in rows})
+    if held > deepest:
+        dial = "bm25.k" if lexical else "retrieve.k"
+        raise ParamError(
+            f"evaluate.metrics: {metric} looks {_cutoff(metric)} deep, and {what} ends at {deepest} of {held:,}"
+            f" passages or more; raise {dial}"
+        )
+
+
+def _cutoff(metric: str) -> int:
+    cutoff = metric.rpartition("@")[2]
+    return int(cutoff) if cutoff.isdigit() else 0
 
 
 def _ranx_name(metric: str) -> str:

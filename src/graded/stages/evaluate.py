@@ -12,8 +12,8 @@ and, where a set has several, their plain means under ``mean`` (same language) a
 that, metrics/ndcg.json keeps the first metric of the languages and the means, {"<set>": {"nDCG@10": {"fi": tuned}}}:
 the columns of ``dvc exp show`` and the lines of ``dvc metrics diff``.
 A set over a pool reports ``nDCG@10-pool``; one with exponential gain ``nDCG_exp@10``; one that an approximate index
-searched ``nDCG@10-hnsw``. p is of the paired
-randomisation test; p_holm is corrected over the directions that such a mean is taken over.
+searched ``nDCG@10-hnsw`` (BM25 and listed passages are exact, and never so named). p is of the paired randomisation
+test; p_holm is corrected over the directions of such a mean. Metrics that look deeper than a run goes are refused.
 """
 
 from __future__ import annotations
@@ -71,14 +71,15 @@ def main() -> None:
     record: dict[str, Any] = {}
     headline: dict[str, Any] = {}
     for name, benchmark in benchmarks(BENCHMARK):
-        index = approximate(name, directions(name, benchmark))
+        listed = benchmark.get("protocol") == "listed"
+        index = "" if listed else approximate(name, directions(name, benchmark))
         metrics, compare = (named(wanted, benchmark, index) for wanted in (chosen.metrics, chosen.compare))
         found: dict[Direction, Scores] = {}
         if not directions(name, benchmark):
             say(f"evaluate {name}: the tuned encoder did not search it (retrieve.sets, retrieve.directions); left out")
             continue
         for direction in directions(name, benchmark):
-            qrels, scores = scored(name, direction, metrics | compare)
+            qrels, scores = scored(name, direction, metrics | compare, index, listed=listed)
             found[direction] = scores
             rows.extend(long_rows(name, direction, list(qrels), scores))
         tested = {
@@ -143,8 +144,10 @@ def directions(name: str, benchmark: Mapping[str, Any]) -> list[Direction]:
     return [direction for direction in found if direction.name in searched]
 
 
-def scored(name: str, direction: Direction, metrics: Mapping[str, str]) -> tuple[dict[str, dict[str, int]], Scores]:
-    """Return the qrels of one direction and every system's values, in the order of the qrels' queries."""
+def scored(
+    name: str, direction: Direction, metrics: Mapping[str, str], index: str = "", *, listed: bool = False
+) -> tuple[dict[str, dict[str, int]], Scores]:
+    """Return the qrels of one direction and every system's values, in its queries' order; BM25's without ``index``."""
     path = BENCHMARK / name / direction.name / "qrels.parquet"
     judged = measures.by_query(table.read_rows(path, "query_id", "doc_id", "relevance"), str(path))
     qrels = {query_id: {doc_id: int(value) for doc_id, value in rows.items()} for query_id, rows in judged.items()}
@@ -156,11 +159,15 @@ def scored(name: str, direction: Direction, metrics: Mapping[str, str]) -> tuple
         hits = ((hit.query_id, hit.doc_id, hit.score) for hit in trec.read_run(source))
         ranked = measures.by_query(hits, str(source))
         values = measures.score(qrels, ranked, list(metrics.values()))
-        scores[system] = {shown: values[metric] for shown, metric in metrics.items()}
+        lexical = system not in REQUIRED
+        if lexical or not index:
+            measures.deep_run(list(values), qrels, ranked, what=str(source), listed=listed, lexical=lexical)
+        end = index if lexical else ""
+        scores[system] = {shown.removesuffix(end): values[metric] for shown, metric in metrics.items()}
         absent = len(qrels.keys() - ranked.keys())
         if absent and system in REQUIRED:
-            counted = f"no line for {absent} of {len(qrels)} queries, which count 0"
-            say(f"evaluate {name} {direction.label}: {system} has {counted}")
+            label = f"evaluate {name} {direction.label}"
+            say(f"{label}: {system} has no line for {absent} of {len(qrels)} queries, which count 0")
     return qrels, scores
 
 
@@ -228,11 +235,11 @@ def one_direction(scores: Scores, tested: Tested) -> dict[str, Any]:
 
 def mean(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the plain mean of several directions, each weighing the same; of the systems that all of them have."""
-    metrics = list(parts[0]["base"])
-    record: dict[str, Any] = {metric: digits(np.mean([part[metric] for part in parts])) for metric in metrics}
+    record: dict[str, Any] = {metric: digits(np.mean([part[metric] for part in parts])) for metric in parts[0]["base"]}
     for system in ("base", "bm25"):
         if all(system in part for part in parts):
-            record[system] = {metric: digits(np.mean([part[system][metric] for part in parts])) for metric in metrics}
+            names = list(parts[0][system])
+            record[system] = {metric: digits(np.mean([part[system][metric] for part in parts])) for metric in names}
     return record
 
 

@@ -79,7 +79,7 @@ def main() -> None:
     values, here = params.section("retrieve", Params), place()
     known = tasks(BENCHMARK)
     todo = chosen(known, values.sets, given.target if values.directions == "target" else "all")
-    keep, tag = values.embeddings == "keep", "-".join(["graded", given.run.name, *APPROXIMATE[values.index]])
+    keep, tag = values.embeddings == "keep", f"graded-{given.run.name}"
     searcher = Searcher.load(
         given.encoder, values.k, dtype=values.dtype, unit=values.unit, keep=keep, index=values.index, place=here
     )
@@ -88,7 +88,8 @@ def main() -> None:
         with atomic.atomic_folder(given.run) as folder:
             for task, found in zip(todo, hits, strict=True):
                 path = folder / task.benchmark / f"{task.direction.name}.trec"
-                trec.write_run(path, lines(task.queries, found), tag)
+                index = APPROXIMATE[values.index] if task.listed is None else []  # listed passages are ranked exactly
+                trec.write_run(path, lines(task.queries, found), "-".join([tag, *index]))
             if len(todo) < len(known):
                 atomic.write_json(folder / "searched.json", searched(todo))
         say(f"{given.run}: {len(todo)} runs, {sum(len(task.queries) for task in todo):,} queries")
