@@ -57,8 +57,15 @@ def test_each_corpus_and_each_languages_queries_are_encoded_once(
         return real(self, texts, kind, **more)
 
     monkeypatch.setattr(Encoder, "encode", counted)
+    own, path = Path("data/benchmark/mono/corpus/fi.parquet"), Path("data/benchmark/mono/benchmark.json")
+    own.parent.mkdir()
+    own.write_bytes(Path("data/corpus/fi.parquet").read_bytes())
+    shared = path.read_text(encoding="utf-8")
+    assert shared.count("data/corpus/fi.parquet") == 1
+    path.write_text(shared.replace("data/corpus/fi.parquet", str(own)), encoding="utf-8")
     run_stage(monkeypatch)
-    assert counts["passage"] == 120
+    assert counts["passage"] == 120, "a set's own corpus of the same bytes is the same corpus"
+    path.write_text(shared, encoding="utf-8")
     texts = {
         (task.direction.query_lang, query.text) for task in retrieve.tasks(retrieve.BENCHMARK) for query in task.queries
     }

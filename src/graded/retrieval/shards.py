@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -66,9 +66,26 @@ def split_rows(path: Path, size: int) -> list[Rows]:
     """
     with open_parquet(path) as file:
         count = int(file.metadata.num_rows)
-    with path.open("rb") as raw:
-        sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
+    sha256 = _digest(path)
     return [Rows(path, sha256, start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def same_content(paths: Iterable[Path]) -> dict[Path, Path]:
+    """Return each path's first one with the same bytes, itself where there is none; only equal sizes are read."""
+    by_size: dict[int, list[Path]] = {}
+    for path in dict.fromkeys(paths):
+        by_size.setdefault(path.stat().st_size if path.is_file() else -1, []).append(path)
+    found: dict[Path, Path] = {}
+    for size, group in by_size.items():
+        first: dict[str, Path] = {}
+        for path in group:
+            found[path] = first.setdefault(_digest(path), path) if size >= 0 and len(group) > 1 else path
+    return found
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as raw:
+        return hashlib.file_digest(raw, "sha256").hexdigest()
 
 
 def read_range(rows: Rows, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:

@@ -30,6 +30,7 @@ from graded.retrieval.distributed import place
 from graded.retrieval.rerank import rerank
 from graded.retrieval.search import Hits
 from graded.retrieval.search_corpus import Job, Searcher
+from graded.retrieval.shards import same_content
 
 BENCHMARK = Path("data/benchmark")
 #: What a run's tag says about its index.
@@ -158,11 +159,15 @@ def listing(home: Path, queries: Sequence[Query]) -> list[list[str]]:
 
 
 def search(searcher: Searcher, todo: Sequence[Task], label: str) -> list[Hits]:
-    """Return the hits of each task; a corpus that tasks share is encoded once, and so is a language's query text."""
+    """Return the hits of each task; a corpus that tasks share is encoded once, and so is a language's query text.
+
+    Corpora of the same bytes are one, wherever they lie.
+    """
     asked: dict[Path, dict[tuple[str, str], int]] = {}
+    home = same_content(task.corpus for task in todo if task.listed is None)
     for task in todo:
         if task.listed is None:
-            places = asked.setdefault(task.corpus, {})
+            places = asked.setdefault(home[task.corpus], {})
             for query in task.queries:
                 places.setdefault((task.direction.query_lang, query.text), len(places))
     groups = texts(task for task in todo if task.listed is None)
@@ -172,8 +177,8 @@ def search(searcher: Searcher, todo: Sequence[Task], label: str) -> list[Hits]:
     return [
         rank_listed(searcher, task)
         if task.listed is not None
-        else hits[task.corpus].take(
-            [asked[task.corpus][task.direction.query_lang, query.text] for query in task.queries]
+        else hits[home[task.corpus]].take(
+            [asked[home[task.corpus]][task.direction.query_lang, query.text] for query in task.queries]
         )
         for task in todo
     ]
