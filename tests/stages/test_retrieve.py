@@ -172,3 +172,7 @@ def test_listed_passages_alone_are_ranked(workspace: Path, monkeypatch: pytest.M
     found = [hit for hit in trec.read_run(Path("data/run/base/mono/fi-fi.trec")) if hit.query_id == "q0"]
     assert [hit.doc_id for hit in found] == kept[::-1]
     np.testing.assert_allclose([hit.score for hit in found], [whole[1].score, whole[6].score], atol=1e-6)
+    write_params(workspace, retrieve={"k": 10, "unit": 25, "index": "hnsw"})
+    run_stage(monkeypatch)
+    tags = [trec.run_tag(Path(f"data/run/base/{name}/fi-fi.trec")) for name in ("mono", "cross")]
+    assert tags == ["graded-base", "graded-base-hnsw"], "listed passages are ranked exactly"
