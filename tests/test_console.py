@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import re
+import select
 import struct
 import termios
 from collections.abc import Iterator
@@ -31,7 +32,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TextIO, int]]:
 
 def drawn(ours: int) -> list[str]:
     """Return the states of the line, as they were drawn over one another."""
-    return [part for part in re.split(r"[\r\n]+(?:\x1b\[K)?", os.read(ours, 1 << 16).decode()) if part]
+    text = b""
+    while select.select([ours], [], [], 0.5)[0]:
+        text += os.read(ours, 1 << 16)
+    return [part for part in re.split(r"[\r\n]+(?:\x1b\[K)?", text.decode()) if part]
 
 
 def test_a_bar_shows_rate_time_and_money_within_the_terminal(terminal: tuple[TextIO, int]) -> None:
