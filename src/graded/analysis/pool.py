@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +101,8 @@ def _first(run: Path, top: int) -> dict[str, list[str]]:
         query_id: [doc_id for _, doc_id in heapq.nlargest(top, zip(map(np.float32, one.values()), one, strict=True))]
         for query_id, one in scores.items()
     }
+
+
+def run_path(runs: Path, entry: Mapping[str, str]) -> Path:
+    """Return the run of a direction."""
+    return runs / f"{entry['query_lang']}-{entry['doc_lang']}.trec"

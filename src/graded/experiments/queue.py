@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from graded.errors import MissingError, ParamError, ServiceError
+from graded.experiments.signals import uninterrupted
 
 #: Seconds between two looks at the queue.
 POLL = 2.0
@@ -56,7 +55,7 @@ class Queue:
         Raises:
             ParamError: DVC refused the values.
         """
-        with _uninterrupted():
+        with uninterrupted():
             try:
                 self._repo.experiments.run(
                     targets=[target], queue=True, name=name, params=overrides, message=message, copy_paths=None
@@ -243,19 +242,6 @@ class _Watch:
                 f"queue: workers were started {PATIENCE} times and did nothing; see 'dvc queue status',"
                 " then run the same command again"
             )
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back: DVC changes params.yaml for a moment while it queues an experiment."""
-    seen: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if seen:
-        raise KeyboardInterrupt
 
 
 def _line(error: Exception) -> str:

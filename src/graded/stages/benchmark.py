@@ -9,14 +9,13 @@ where the set brings passages of its own. A pooled copy of a set is <set>-pool.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from graded import params
-from graded.analysis.pool import write_pool
+from graded.analysis.pool import run_path, write_pool
 from graded.console import run, say
 from graded.errors import DataError, MissingError, ParamError
 from graded.formats import atomic, table
@@ -245,11 +244,6 @@ def write_pooled(out: Path, name: str, record: dict[str, Any], runs: Path, top: 
             shutil.copytree(home / direction.name, out / pooled / direction.name)
             entries.append(entry(direction, OUT / pooled / "corpus"))
     atomic.write_json(out / pooled / "benchmark.json", {**record, "name": pooled, "pool": top, "directions": entries})
-
-
-def run_path(runs: Path, entry: Mapping[str, str]) -> Path:
-    """Return the run of a direction."""
-    return runs / f"{entry['query_lang']}-{entry['doc_lang']}.trec"
 
 
 if __name__ == "__main__":

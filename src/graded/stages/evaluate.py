@@ -9,11 +9,10 @@ metrics/evaluate.json:
         "difference": {"nDCG@10": {"mean": tuned - base, "low", "high", "p", "p_holm"}}}}}
 
 and, where a set has several, their plain means under ``mean`` (same language) and ``mean-cross`` (the others). Of all
-that, metrics/ndcg.json keeps the first metric of the languages and the means, {"<set>": {"nDCG@10": {"fi": tuned}}}:
-the columns of ``dvc exp show`` and the lines of ``dvc metrics diff``.
-A set over a pool reports ``nDCG@10-pool``; one with exponential gain ``nDCG_exp@10``; one that an approximate index
-searched ``nDCG@10-hnsw`` (BM25 and listed passages are exact, and never so named). p is of the paired randomisation
-test; p_holm is corrected over the directions of such a mean. Metrics that look deeper than a run goes are refused.
+that, metrics/ndcg.json keeps the first metric, {"<set>": {"nDCG@10": {"fi": tuned}}}: what ``dvc exp show`` and ``dvc
+metrics diff`` show. A set over a pool reports ``nDCG@10-pool``; one with exponential gain ``nDCG_exp@10``; one that an
+approximate index searched ``nDCG@10-hnsw`` (BM25 and listed passages are exact, and never so named). p is of the paired
+randomisation test, p_holm corrected over the directions of such a mean. Metrics deeper than a run are refused.
 """
 
 from __future__ import annotations
