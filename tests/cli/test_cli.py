@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graded.cli import COMMANDS, Lazy, grouped
+from graded.cli import COMMANDS, Lazy, grouped, main
 from tests.conftest import ROOT
 
 
@@ -107,3 +110,11 @@ def test_the_shell_completes(typed: str, offered: set[str]) -> None:
         cwd=ROOT, env=os.environ | asked, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert (done.returncode, set(done.stdout.split())) == (0, offered)
+
+
+def test_dvc_is_found_where_the_environment_is_not_the_active_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(sys, "argv", ["graded", "--version"])
+    with contextlib.suppress(SystemExit):
+        main()
+    assert shutil.which("dvc") == str(Path(sys.executable).parent / "dvc")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import sys
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -169,6 +172,8 @@ def main() -> None:
 
 
 def _command_line() -> None:
+    # dvc and the pipeline's python stand beside this interpreter, whether or not its environment is the active one.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     try:
         code = app(standalone_mode=False)
     except typer.Abort:
