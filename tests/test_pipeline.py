@@ -20,7 +20,7 @@ from tests.closure import ROOT
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 TAIL = ["pair", "train", "retrieve@tuned", "evaluate", "report"]
-SMALL = {"languages": ["es", "en"], "pair": {"size": 120}, "train": {"budget": "steps", "steps": 3, "batch_size": 16}}
+SMALL = {"languages": ["es", "en"], "pair": {"size": 120}, "train": {"budget": "steps", "steps": 2, "batch_size": 12}}
 
 
 def ran(output: str) -> list[str]:
@@ -158,6 +158,7 @@ def runs(project: Path, command: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_every_command_in_the_readme_runs(reader: Path) -> None:
     commands = [one for one in readme_commands() if not one.startswith(ELSEWHERE)]
     assert len(commands) >= 15

@@ -46,7 +46,8 @@ def test_bit_for_bit_while_no_row_waits_longer_than_the_replay() -> None:
     assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("decay", [pytest.param(0.0, marks=pytest.mark.slow), 0.01])
+@pytest.mark.slow
+@pytest.mark.parametrize("decay", [0.0, 0.01])
 def test_beyond_the_replay_and_with_decay_to_the_last_digits(decay: float, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = both(decay, 400)
     torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=1e-9)
