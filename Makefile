@@ -57,9 +57,10 @@ docs: .venv/.dev ## the documentation as a site in site/, without warnings and w
 
 BENCHES := $(filter-out harness train_sides,$(basename $(notdir $(wildcard bench/[a-z]*.py))))
 .PHONY: bench
-bench: .venv/.dev ## one benchmark, as in: make bench NAME=encode; without NAME all of them
+bench: .venv/.dev ## one benchmark, as in: make bench NAME=encode; without NAME all; a crash does not stop the others
 	@$(if $(filter-out $(BENCHES),$(NAME)),echo "no benchmark '$(NAME)'; there are: $(BENCHES)" >&2; exit 2)
-	@for name in $(or $(NAME),$(BENCHES)); do python -m bench.$$name; done
+	@crashed=; for name in $(or $(NAME),$(BENCHES)); do python -m bench.$$name || crashed="$$crashed $$name"; done; \
+	[ -z "$$crashed" ] || { echo "make bench: ended by an error:$$crashed; see above, then make bench NAME=..." >&2; exit 1; }
 
 .PHONY: record
 record: .venv/.run ## write the sample's readings into its ledger again (after a prompt or text changed)

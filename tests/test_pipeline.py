@@ -86,7 +86,8 @@ def test_tau_per_language_and_fewer_languages(project: Path) -> None:
     assert ran(done.stdout) == TAIL
     done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "one", "-S", "languages=[en]")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    shown = clones.git(project, "show", "one:metrics/evaluate.json")
+    [ref] = clones.git(project, "for-each-ref", "--format=%(refname)", "refs/exps/**/one").split()
+    shown = clones.git(project, "show", f"{ref}:metrics/evaluate.json")
     assert set(json.loads(shown)["sample"]) >= {"en"}
     assert "es" not in json.loads(shown)["sample"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -82,6 +83,24 @@ def test_workflows_have_no_rights_that_they_do_not_need(name: str) -> None:
     assert "persist-credentials: false" in text
     for job in flow["jobs"].values():
         assert job["timeout-minutes"] <= 120
+
+
+def test_a_benchmark_that_crashes_does_not_stop_the_others(tmp_path: Path) -> None:
+    shutil.copy2(ROOT / "Makefile", tmp_path / "Makefile")
+    for name, code in {"bad": "1 / 0", "good": "print('measured')", "worse": "raise SystemExit('no peer')"}.items():
+        (tmp_path / "bench").mkdir(exist_ok=True)
+        (tmp_path / f"bench/{name}.py").write_text(code, encoding="utf-8")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/.dev").touch()
+    make = ("make", "--assume-old=.venv/.dev", "bench")
+    here = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
+    every = run(*make, **here)
+    assert every.returncode == 2
+    assert every.stdout == "measured\n"
+    assert "make bench: ended by an error: bad worse; see above" in every.stderr
+    assert run(*make, "NAME=good", **here).returncode == 0
+    assert "make bench: ended by an error: worse;" in run(*make, "NAME=worse", **here).stderr
+    assert "no benchmark 'god'; there are: bad good worse" in run(*make, "NAME=god", **here).stderr
 
 
 class Advisories(BaseHTTPRequestHandler):

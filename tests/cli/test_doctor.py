@@ -68,6 +68,8 @@ def test_dvc_files_that_a_kill_left_broken(clone: Path) -> None:
     assert next_command([found(clone, "dvc.lock")], clone) == "git checkout dvc.lock; dvc repro"
     (clone / "dvc.lock").write_text("stages:\n  a: {cmd: x", encoding="utf-8")
     assert "half-written" in found(clone, "dvc.lock").text
+    (clone / "dvc.lock").write_text("stages:\n<<<<<<< HEAD\n  a: {}\n=======\n", encoding="utf-8")
+    assert found(clone, "dvc.lock").command == "git checkout --ours dvc.lock; dvc repro"
     (clone / "dvc.lock").unlink()
     assert found(clone, "dvc.lock")[::3] == ("warn", "dvc repro")
     held = clone / ".dvc/tmp/rwlock"

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from graded.cli import app, here
 from graded.cli.profile import overlay
-from graded.errors import MissingError
+from graded.errors import DataError, MissingError
+from graded.formats import table
 from tests.closure import ROOT, load
 
 
@@ -86,13 +87,55 @@ def test_what_changes_only_how_a_stage_works_is_no_other_sample(clone: Path) -> 
     assert "data/sample/fi.parquet" in estimate()
 
 
-def test_a_lock_that_is_not_there_or_broken_says_nothing(clone: Path) -> None:
+BROKEN = {
+    "": "dvc.lock is empty",
+    "stages: [": "dvc.lock is half-written",
+    "stages: {sample: 3}": "dvc.lock is half-written",
+    "[]": "dvc.lock is half-written",
+    "stages:\n<<<<<<< HEAD\n  a: {}\n=======\n  b: {}\n>>>>>>> theirs\n": "dvc.lock holds the marks of a merge",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=["empty", "half", "number", "list", "merge"])
+def test_a_broken_lock_is_named_before_anything_is_priced(clone: Path, text: str) -> None:
+    sampled()
+    (clone / "dvc.lock").write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(app, ["estimate"])
+    assert isinstance(done.exception, DataError)
+    assert str(done.exception).startswith(BROKEN[text])
+    mend = "git checkout --ours dvc.lock" if "<<<" in text else "rm dvc.lock"  # it is in no commit here
+    assert str(done.exception).endswith(f"run: {mend}; dvc repro")
+    assert done.output == ""
+
+
+def test_a_sample_that_the_lock_says_nothing_of_is_priced_with_a_note(clone: Path) -> None:
+    sampled()
+    assert "note:" not in priced()
     lay("sample: {size: 20}")
-    for text in ("", "stages: [", "stages: {sample: 3}", "[]"):
-        (clone / "dvc.lock").write_text(text, encoding="utf-8")
-        assert here.differing(("sample",), clone) == []
+    known = yaml.safe_load((clone / "dvc.lock").read_text(encoding="utf-8"))
+    del known["stages"]["sample"]
+    (clone / "dvc.lock").write_text(yaml.safe_dump(known), encoding="utf-8")
+    note = "note: whether data/sample fits params.yaml is not known ({}): dvc repro sample"
+    assert priced().splitlines()[-1] == note.format("no sample in dvc.lock")
     (clone / "dvc.lock").unlink()
-    assert here.differing(("sample",), clone) == []
+    assert priced().splitlines()[-1] == note.format("no dvc.lock")
+    shutil.rmtree("data/sample")
+    assert "data/sample/fi.parquet" in estimate()
+
+
+def sampled() -> None:
+    """Write a passage a language into data/sample."""
+    for lang in yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["languages"]:
+        table.write_rows(Path(f"data/sample/{lang}.parquet"), table.PASSAGES, [("p", "", "text")])
+
+
+def priced() -> str:
+    """Return what `graded estimate` prints where it can."""
+    done = CliRunner().invoke(app, ["estimate"])
+    assert done.exit_code == 0, done.exception
+    assert "replies to buy" in done.output
+    assert max(map(len, done.output.splitlines())) <= 100
+    return done.output
 
 
 @pytest.mark.parametrize(

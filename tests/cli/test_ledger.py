@@ -122,7 +122,7 @@ def test_an_edited_prompt_is_told_before_anything_is_bought_anew(folder: Path) -
         work.make_candidates(folder, depth=1)
         grade.main()
         before = server.counts.billed.total()
-        assert "fits" not in graded("estimate")
+        assert "paid replies fits" not in graded("estimate")
         prompt = Path("prompts/grade.txt")
         prompt.write_text(prompt.read_text(encoding="utf-8") + "\nBe strict.\n", encoding="utf-8")
         said = graded("estimate")

@@ -22,6 +22,20 @@ def test_alone_where_nothing_is_set() -> None:
     assert place().threads == cores()
 
 
+def test_one_process_where_several_were_asked_for_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `accelerate launch --cpu --num_processes 4` leaves in the environment: an address and no rank."""
+    for name, value in {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
+        assert place() == Place()
+        assert capsys.readouterr().out == ""
+        monkeypatch.setenv(name, value)
+    assert place() == Place()
+    said = capsys.readouterr().out
+    assert said.startswith("accelerate started one process, although it was told of several; start them by ")
+    assert said.count("\n") == 1
+
+
 def test_one_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in zip(NAMES, ("5", "8", "1", "4"), strict=True):
         monkeypatch.setenv(name, value)

@@ -16,8 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import yaml
-
 from graded import params, remote
 from graded.cli import here
 from graded.cli.check import legal
@@ -72,14 +70,14 @@ def git(root: Path) -> Iterator[Finding]:
     if shutil.which("git") is None:
         yield Finding("fail", "git", "is not on the PATH", "install git (git-scm.com)")
         return
-    commit = git_says(root, "rev-parse", "--short", "HEAD")
+    commit = here.git_says(root, "rev-parse", "--short", "HEAD")
     if commit is None:
         yield Finding("fail", "git", "this folder is no git repository with a commit", "git clone URL; cd graded")
         return
-    if not (git_says(root, "config", "user.email") or os.environ.get("GIT_AUTHOR_EMAIL")):
+    if not (here.git_says(root, "config", "user.email") or os.environ.get("GIT_AUTHOR_EMAIL")):
         text = "no user.email is set, so no commit and no experiment can be made"
         yield Finding("fail", "git", text, "git config --global user.email you@example.org")
-    changed = (git_says(root, "diff", "--name-only", "HEAD", "--", "params.yaml", ".dvc/config") or "").split()
+    changed = (here.git_says(root, "diff", "--name-only", "HEAD", "--", "params.yaml", ".dvc/config") or "").split()
     if "params.yaml" in changed and (root / "params.yaml").is_file():
         text = "params.yaml is changed and not committed, as after a failed experiment"
         yield Finding("warn", "git", text, "git diff params.yaml")
@@ -87,12 +85,6 @@ def git(root: Path) -> Iterator[Finding]:
         yield Finding("warn", "git", ".dvc/config is not committed: nobody else has it", "git commit .dvc/config")
     if not changed:
         yield Finding("ok", "git", f"at {commit}; params.yaml and .dvc/config are committed")
-
-
-def git_says(root: Path, *arguments: str) -> str | None:
-    """Return what a git command prints, None where git says no."""
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def elsewhere(root: Path) -> Iterator[Finding]:
@@ -123,13 +115,11 @@ def lock(root: Path) -> Iterator[Finding]:
     if not path.is_file():
         yield Finding("warn", "dvc.lock", "is not there: nothing has been run here", "dvc repro")
         return
-    try:
-        stages = (yaml.safe_load(path.read_text(encoding="utf-8")) or {})["stages"]
-        yield Finding("ok", "dvc.lock", f"{len(stages)} stages have been run")
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
-        what = "is half-written" if path.stat().st_size else "is empty"
-        text = f"{what}: DVC was killed as it wrote; finished stages come back from the run cache"
-        yield Finding("fail", "dvc.lock", text, "git checkout dvc.lock; dvc repro")
+    wrong = here.broken(root)
+    if wrong:
+        yield Finding("fail", "dvc.lock", f"{wrong.text}; finished stages come back from the run cache", wrong.command)
+    else:
+        yield Finding("ok", "dvc.lock", f"{len(here.locked(root))} stages have been run")
 
 
 def rwlock(root: Path) -> Iterator[Finding]:

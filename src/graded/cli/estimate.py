@@ -28,13 +28,14 @@ def estimate() -> None:
     """Show requests, cached and new, tokens and dollars of stages query and grade; buys nothing.
 
     Where the candidates of the grade stage are not known yet, their number follows from the sample and is marked ~.
+    Stops where data/sample is of other params than params.yaml has now, or dvc.lock is broken.
 
     Example: graded estimate
     """
     here.repository("estimate")
     ledger = Ledger()
     ledger.store.check_snapshot()
-    fits(Path())
+    unsure = fits(Path())
     found = list(lines(ledger, list(jobs()), prices.load()))
     say(f"{'stage':<6}{'model':<24}{'lang':<4}{'requests':>11}{'cached':>10}{'new':>11}"
         f"{'in tok':>7}{'out tok':>8}{'online $':>10}{'batch $':>9}")  # fmt: skip
@@ -50,20 +51,28 @@ def estimate() -> None:
             say(f"{stage} {model}: {stale(known)}")
     spent = ledger.state.paid + ledger.state.lost + ledger.state.reserved
     say(f"budget: GRADED_BUDGET_USD is {cap():,.2f}; this clone has spent or reserved ${spent:,.2f} so far")
+    if unsure:
+        say(f"note: {unsure}: dvc repro sample")
 
 
-def fits(root: Path) -> None:
-    """Return if data/sample is what params.yaml asks for, as far as dvc.lock knows.
+def fits(root: Path) -> str | None:
+    """Return if data/sample is what params.yaml asks for, with what could not be looked at.
 
     Raises:
         MissingError: it was drawn by other params; the next command.
+        DataError: dvc.lock is broken, and DVC does nothing with it either; the next command.
     """
+    unknown = [stage for stage in DRAWN if stage not in here.locked(root)]
     other = here.differing(DRAWN, root)
     if other:
         named = ", ".join(other[:3]) + f" and {len(other) - 3} more" * (len(other) > 3)
         absent = here.source(params.load(root / params.PARAMS), root)
         first = f"{absent.command}; then " if absent else ""
         raise MissingError(f"data/sample is of other params ({named}): run first: {first}dvc repro sample")
+    if not unknown:
+        return None
+    why = f"no {unknown[-1]} in dvc.lock" if (root / "dvc.lock").is_file() else "no dvc.lock"
+    return f"whether data/sample fits params.yaml is not known ({why})"
 
 
 def jobs() -> Iterator[Job | Rough]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from graded import params
-from graded.errors import MissingError
+from graded.errors import DataError, MissingError
 
 #: Files that only the root of a graded repository has.
 MAP = ("params.yaml", "dvc.yaml")
@@ -79,17 +80,57 @@ def _brings(folder: str, layout: str, part: str, split: str) -> str:
     return f"graded import FILE --lang LANG --out {folder}"
 
 
+def broken(root: Path) -> Missing | None:
+    """Return what is wrong with dvc.lock, None where it is whole or not here."""
+    return _lock(root)[1]
+
+
+def locked(root: Path) -> dict[str, dict[str, Any]]:
+    """Return what dvc.lock says of each stage that has run here, by name; nothing where it is not here.
+
+    Raises:
+        DataError: it is broken; the next command.
+    """
+    stages, wrong = _lock(root)
+    if wrong:
+        raise DataError(f"dvc.lock {wrong.text}, so what has been run here is not known; run: {wrong.command}")
+    return stages
+
+
+def _lock(root: Path) -> tuple[dict[str, dict[str, Any]], Missing | None]:
+    path = root / "dvc.lock"
+    if not path.is_file():
+        return {}, None
+    data = path.read_bytes()
+    try:
+        stages = yaml.safe_load(data.decode())["stages"]
+        return {name: {**one, "params": {**one.get("params", {})}} for name, one in stages.items()}, None
+    except (ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        pass
+    if data.startswith(b"<<<<<<< ") or b"\n<<<<<<< " in data:
+        return {}, Missing("holds the marks of a merge that git stopped at", "git checkout --ours dvc.lock; dvc repro")
+    committed = git_says(root, "cat-file", "-e", "HEAD:./dvc.lock") is not None
+    mend = "git checkout dvc.lock" if committed else "rm dvc.lock"
+    text = f"is {'half-written' if data.strip() else 'empty'}, as where DVC is killed while it writes it"
+    return {}, Missing(text, f"{mend}; dvc repro")
+
+
+def git_says(root: Path, *arguments: str) -> str | None:
+    """Return what a git command prints, None where git says no."""
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
 def differing(stages: Sequence[str], root: Path) -> list[str]:
     """Return the params, as dotted keys, that are other now than when ``stages`` ran, as dvc.lock recorded it.
 
-    Keys that change only how a stage works are left out. Where dvc.lock is not here or is broken, nothing is known
-    and nothing is returned.
+    Keys that change only how a stage works are left out. A stage that dvc.lock has no run of is not looked at.
+
+    Raises:
+        DataError: dvc.lock is broken; the next command.
     """
-    try:
-        ran = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-        then = {name: ran[name]["params"]["params.yaml"] for name in stages if name in ran}
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-        return []
+    ran = locked(root)
+    then = {name: ran[name].get("params", {}).get("params.yaml", {}) for name in stages if name in ran}
     now = params.load(root / params.PARAMS)
     found = [key for one in then.values() for name, old in one.items() for key in _other(name, old, _at(now, name))]
     return list(dict.fromkeys(found))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from graded.console import say
 from graded.errors import ParamError
 
 
@@ -40,6 +41,7 @@ def place() -> Place:
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     values = {name: os.environ.get(name) for name in names}
     if values["RANK"] is None and values["WORLD_SIZE"] is None:
+        tell_if_alone()
         return Place()
     try:
         rank, world = int(values["RANK"] or ""), int(values["WORLD_SIZE"] or "")
@@ -50,6 +52,24 @@ def place() -> Place:
     if not (0 <= rank < world and 0 <= local_rank < local_world <= world):
         raise ParamError(f"received {_shown(values)}; expected 0 <= RANK < WORLD_SIZE; use `accelerate launch`")
     return Place(rank, world, local_rank, local_world)
+
+
+#: Variables by which a launcher of several processes tells each which one it is.
+RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+def tell_if_alone() -> None:
+    """Say in one line where accelerate was told of several processes and started this one alone.
+
+    `accelerate launch --cpu` does so whatever --num_processes asks for, and so does a launch of several without
+    --multi_gpu: the process finds an address for several and no rank.
+    """
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
+    if launched and not any(name in os.environ for name in RANKS):
+        say(
+            "accelerate started one process, although it was told of several; start them by 'accelerate launch "
+            "--multi_gpu --num_processes N' (on the CPU where there is no GPU), without --cpu"
+        )
 
 
 def cores() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from graded.console import say
+from graded.retrieval.distributed import tell_if_alone
 
 #: How long a process waits for others whose share of some work takes longer (the launcher ends it if one of them dies).
 PATIENCE = timedelta(days=7)
@@ -29,20 +28,14 @@ class Group:
     def launched(cls) -> Group:
         """Return the group of this `accelerate launch` (one process where the program was started plainly).
 
-        `accelerate launch --cpu` starts one process whatever --num_processes asks for, and so does a launch of several
-        without --multi_gpu; it leaves an address for several processes and no rank: that is said in one line.
+        Where accelerate was told of several and started one, that is said in one line.
         """
         from accelerate import PartialState
         from accelerate.utils import parse_flag_from_env
 
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available())
-        ranks = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-        launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
-        if state.num_processes == 1 and launched and not any(name in os.environ for name in ranks):
-            say(
-                "train: accelerate started one process, although it was told of several; start them by 'accelerate "
-                "launch --multi_gpu --num_processes N' (on the CPU where there is no GPU), without --cpu"
-            )
+        if state.num_processes == 1:
+            tell_if_alone()
         return cls(state.process_index, state.num_processes, state.device)
 
     @property
