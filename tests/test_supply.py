@@ -92,15 +92,17 @@ def test_a_benchmark_that_crashes_does_not_stop_the_others(tmp_path: Path) -> No
         (tmp_path / f"bench/{name}.py").write_text(code, encoding="utf-8")
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv/.dev").touch()
-    make = ("make", "--assume-old=.venv/.dev", "bench")
-    here = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
-    every = run(*make, **here)
+
+    def bench(*more: str) -> subprocess.CompletedProcess[str]:
+        return run("make", "--assume-old=.venv/.dev", "bench", *more, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+
+    every = bench()
     assert every.returncode == 2
     assert every.stdout == "measured\n"
     assert "make bench: ended by an error: bad worse; see above" in every.stderr
-    assert run(*make, "NAME=good", **here).returncode == 0
-    assert "make bench: ended by an error: worse;" in run(*make, "NAME=worse", **here).stderr
-    assert "no benchmark 'god'; there are: bad good worse" in run(*make, "NAME=god", **here).stderr
+    assert bench("NAME=good").returncode == 0
+    assert "make bench: ended by an error: worse;" in bench("NAME=worse").stderr
+    assert "no benchmark 'god'; there are: bad good worse" in bench("NAME=god").stderr
 
 
 class Advisories(BaseHTTPRequestHandler):
