@@ -177,7 +177,9 @@ def rate(side: str, url: str, pairs: int, processes: int = 1) -> float:
 def peer(name: str, python: str, url: str, requests: int) -> float:
     """Return replies a second of another client, run by its own environment's interpreter."""
     command = [python, str(ROOT / "bench" / "peers" / f"{name}.py"), url, str(requests)]
-    said = subprocess.run(command, cwd=ROOT / ".work", capture_output=True, text=True, check=True)
+    said = subprocess.run(command, cwd=ROOT / ".work", capture_output=True, text=True)
+    if said.returncode:
+        raise SystemExit(f"{name} cannot be run by {python}: {said.stderr.strip().splitlines()[-1]}")
     return float(said.stdout.split()[-1])
 
 
@@ -191,7 +193,7 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--url", default="")
     parser.add_argument("--folder", type=Path, default=Path("."))
-    parser.add_argument("--peer", action="append", default=[], help="distilabel=PYTHON or curator=PYTHON")
+    parser.add_argument("--peer", action="append", default=[], help="distilabel, curator or umbrela=PYTHON")
     options = parser.parse_args()
     if options.side:
         print(SIDES[options.side](options.url, options.pairs, options.folder))
@@ -208,6 +210,7 @@ def main() -> None:
         }
         peers = dict(one.split("=", 1) for one in options.peer)
         for name, python in peers.items():
+            peer(name, python, url, 2)  # before the long rounds, so that one which does not start costs no time
             sides[name] = partial(peer, name, python, url, max(pairs // 6, 512))
         found = interleave(sides, options.rounds)
         report.ratio("replies/s, one process", found["ours"], at_least=900)
