@@ -186,7 +186,7 @@ def peer(name: str, python: str, url: str, requests: int) -> float:
 def main() -> None:
     """Run all sides, or with ``--side`` one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=12000)
+    parser.add_argument("--pairs", type=int, default=24000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", type=int, default=1_000_000, help="pairs of the memory run; 0: none")
     parser.add_argument("--keep", action="store_true", help="also write bench/results/annotate.json")
@@ -203,7 +203,7 @@ def main() -> None:
     with server() as url:
         pairs = options.pairs
         sides: dict[str, Callable[[], float]] = {
-            "openai": lambda: rate("openai", url, pairs // 3),
+            "openai": lambda: rate("openai", url, pairs // 6),
             "ours": lambda: rate("ours", url, pairs),
             "bare": lambda: rate("bare", url, pairs),
             "two": lambda: rate("ours", url, pairs, processes=2),
@@ -211,7 +211,7 @@ def main() -> None:
         peers = dict(one.split("=", 1) for one in options.peer)
         for name, python in peers.items():
             peer(name, python, url, 2)  # before the long rounds, so that one which does not start costs no time
-            sides[name] = partial(peer, name, python, url, max(pairs // 6, 512))
+            sides[name] = partial(peer, name, python, url, max(pairs // 12, 512))
         found = interleave(sides, options.rounds)
         report.ratio("replies/s, one process", found["ours"], at_least=900)
         report.ratio("ours / openai at its defaults", ratios(found["ours"], found["openai"]), at_least=2.5)

@@ -128,7 +128,7 @@ def processes(report: Report, rounds: int) -> None:
     cores = sorted(os.sched_getaffinity(0))[:4]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        workspace(folder, 12_000, words=24, step=6, unit_size=125)
+        workspace(folder, 8_000, words=24, step=6, unit_size=125)
         seconds: dict[int, list[float]] = {1: [], 4: []}
         spent: dict[int, list[float]] = {1: [], 4: []}
         found: set[bytes] = set()

@@ -104,7 +104,7 @@ def from_completion(body: dict[str, Any]) -> Reply:
 
 
 def to_json(reply: Reply) -> dict[str, Any]:
-    """Return ``reply`` for the ledger: what is None, empty or false is left out."""
+    """Return ``reply`` for the ledger: what is None, empty or false is left out; tuples are JSON's arrays."""
     fields: dict[str, Any] = {"text": reply.text}
     for name in ("finish_reason", "refusal", "model", "system_fingerprint"):
         if getattr(reply, name) is not None:
@@ -114,7 +114,7 @@ def to_json(reply: Reply) -> dict[str, Any]:
     if reply.usage is not None:
         fields["usage"] = [reply.usage.prompt, reply.usage.completion, reply.usage.cached]
     if reply.logprobs is not None:
-        fields["logprobs"] = [[token, [list(pair) for pair in top]] for token, top in reply.logprobs]
+        fields["logprobs"] = [(token, top) for token, top in reply.logprobs]
     return fields
 
 
