@@ -1,7 +1,7 @@
 """UMBRELA's GPTJudge, which asks one request after another; prints replies a second.
 
-Its package wants pyserini, with PyTorch and Java, for few-shot examples out of Lucene's indexes. None are asked for here,
-so that empty modules stand in (`pip install --no-deps umbrela openai tqdm "setuptools<80"`).
+Its package wants pyserini, with PyTorch and Java, for few-shot examples out of Lucene's indexes. None are asked for
+here, so that empty modules stand in (`pip install --no-deps umbrela openai tqdm "setuptools<80"`).
 """
 
 from __future__ import annotations
