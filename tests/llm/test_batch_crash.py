@@ -54,6 +54,24 @@ def test_a_crash_before_or_after_any_step_buys_nothing_twice(
     assert b"PAR1" in buying.result(folder)
 
 
+def test_what_a_killed_process_had_taken_in_counts_once(folder: Path, server: StandIn) -> None:
+    """Killed when all that a batch lost was written and the batch was not let go."""
+    batching.set_up(folder, server, pairs=20)
+    server.batches.plans = deque([Plan(no_output=True)])
+    process = os.fork()
+    if process == 0:
+        kill_at("end", after=False)
+        try:
+            grade.main()
+        finally:
+            os._exit(1)
+    assert os.waitpid(process, 0)[1] == signal.SIGKILL
+    assert len(batching.lost(folder)) == 20
+    grade.main()
+    assert len(batching.lost(folder)) == 20
+    assert (server.counts.billed.total(), spent(folder).reserved, batching.under_way()) == (40, 0, 0)
+
+
 def kill_at(step: str, after: bool) -> None:
     """Make this process kill itself at ``step`` of its first batch."""
     from graded.llm.batch_intent import Folder

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from graded.cli.batches import batches
 from graded.errors import BudgetError, ParamError, ResumeError, ServiceError
 from graded.llm import batch_api
 from graded.llm.ledger import spent
 from graded.llm.request import BATCH
+from graded.llm.store import Store
 from graded.stages import grade
 from tests.llm import batching, buying
 from tests.standin import Plan, StandIn
@@ -121,7 +123,6 @@ def test_a_file_is_checked_before_its_batch_is_made(folder: Path, server: StandI
     assert server.counts.billed.total() == 10
 
 
-@pytest.mark.slow  # once in six runs a batch was made all the same; not understood yet, see LOG.md
 def test_what_is_in_flight_elsewhere_is_waited_for(folder: Path, server: StandIn) -> None:
     buying.make(folder, server, pairs=5)
     server.pause_after = 0
@@ -134,6 +135,47 @@ def test_what_is_in_flight_elsewhere_is_waited_for(folder: Path, server: StandIn
             server.resume()
             assert (other.wait(60), waiting.wait(60)) == (0, 0)
     assert (server.counts.billed.total(), len(server.batches.batches)) == (5, 0)
+
+
+def test_an_online_buyer_takes_in_a_batch_whose_maker_has_left(folder: Path, server: StandIn) -> None:
+    few = {"a": buying.judge(server, in_flight=4)}
+    batching.set_up(folder, server, "online", pairs=20, annotators=few)
+    server.pause_after = 0
+    with buying.start(folder) as other:
+        buying.until(lambda: server.in_flight == 4)
+        batching.params(server, annotators=few, wait=False)
+        with pytest.raises(ResumeError, match="are submitted in 1 batches"):
+            grade.main()
+        server.resume()
+        assert other.wait(60) == 0
+    assert server.counts.billed.total() == len(server.counts.billed) == 20
+    assert (server.counts.kinds["batch ok"] > 0, batching.under_way(), spent(folder).reserved) == (True, 0, 0)
+
+
+def test_a_batch_whose_replies_came_from_elsewhere_is_paid_all_the_same(
+    folder: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batching.set_up(folder, server, wait=False)
+    with pytest.raises(ResumeError):
+        grade.main()
+    Path(".ledger").rename("ours")
+    batching.params(server, "online")
+    grade.main()
+    theirs = Store(folder)
+    with theirs.lock():
+        sealed = theirs.seal(theirs.dead())
+    assert sealed is not None
+    theirs.snapshot.mkdir(parents=True)
+    sealed.rename(theirs.snapshot / sealed.name)
+    Path(".ledger").rename("theirs")
+    Path("ours").rename(".ledger")
+    grade.main()
+    assert "1 batches are under way whose replies came from elsewhere" in capsys.readouterr().out
+    assert spent(folder).reserved > 0 == spent(folder).paid
+    for _ in range(4):
+        batches()
+    assert spent(folder).paid == pytest.approx(buying.dollars(server) / 2 / 2)
+    assert (spent(folder).reserved, batching.under_way()) == (0, 0)
 
 
 def test_a_batch_that_the_endpoint_does_not_know_is_named(folder: Path, server: StandIn) -> None:

@@ -67,36 +67,6 @@ def test_failures_change_no_grade_and_are_paid_at_worst_as_possibly_paid(folder:
         assert spent(folder).paid + spent(folder).lost >= buying.dollars(server)
 
 
-def test_outcomes_are_told_apart_and_never_a_zero(folder: Path) -> None:
-    terminal = {"filtered": 0.05, "filtered_reply": 0.05, "refused": 0.1, "truncated": 0.1, "nonsense": 0.1}
-    with StandIn(faults=Faults(terminal)) as server:
-        buying.make(folder, server, pairs=200)
-        grade.main()
-        kinds = server.counts.kinds
-    rows = list(table.read_rows(Path("data/grade/a/fi.parquet"), "outcome", "grade"))
-    found = Counter(outcome for outcome, _ in rows)
-    assert found == {
-        "ok": kinds["ok"], "filtered": kinds["filtered"] + kinds["filtered_reply"], "refused": kinds["refused"],
-        "truncated": kinds["truncated"], "unparseable": kinds["nonsense"],
-    }  # fmt: skip
-    assert all((mark is None) == (outcome != "ok") for outcome, mark in rows)
-
-
-def test_asking_again_asks_only_what_was_no_answer(folder: Path) -> None:
-    with StandIn(faults=Faults({"truncated": 0.2, "nonsense": 0.1, "refused": 0.1})) as server:
-        buying.make(folder, server, pairs=100)
-        grade.main()
-        first = server.counts.billed.total()
-        again = server.counts.kinds["truncated"] + server.counts.kinds["nonsense"]
-        buying.asks(folder, server, reask={"times": 1, "max_tokens": 30})
-        server.faults = Faults()
-        grade.main()
-        assert server.counts.billed.total() == first + again
-        found = Counter(outcome for (outcome,) in table.read_rows(Path("data/grade/a/fi.parquet"), "outcome"))
-        assert set(found) == {"ok", "refused"}
-        assert found["refused"] == server.counts.kinds["refused"]
-
-
 def test_the_cap_holds_over_restarts(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

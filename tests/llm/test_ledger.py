@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from graded.llm.ledger import Ledger, spent
 from graded.llm.lines import decode, encode, reply_key, whole
-from graded.llm.state import pack
+from graded.llm.state import State, pack
 from graded.llm.store import Store
 from graded.llm.writer import Writer
 
@@ -114,6 +114,38 @@ def test_a_living_writer_is_never_sealed(tmp_path: Path) -> None:
             assert store.dead() == []
     with store.lock():
         assert store.dead() == [live.path]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_no_claim_lapses_before_the_reply_that_ended_it_is_seen(tmp_path: Path, before: bool) -> None:
+    """Another process takes its last reply in and ends, right before or right after its file is read here."""
+    other = Writer(Store(tmp_path))
+    other.write([hold(0), hold(1)])
+
+    class Meanwhile(Store):
+        ended = False
+
+        def read_live(self, path: Path, start: int = 0) -> tuple[list[bytes], int]:
+            if before:
+                self.end()
+            found = super().read_live(path, start)
+            self.end()
+            return found
+
+        def end(self) -> None:
+            if not self.ended:
+                other.write([reply(0)])
+                other.close()
+                self.ended = True
+
+    state = State(Meanwhile(tmp_path))
+    state.refresh()
+    assert (state.known.has(name(0)), state.in_flight(name(0)[:16])) == (before, not before)
+    assert state.in_flight(name(1)[:16])
+    state.refresh()
+    assert state.known.has(name(0))
+    assert not state.in_flight(name(0)[:16])
+    assert not state.in_flight(name(1)[:16]), "a dead process's claim lapses"
 
 
 def test_a_corrupt_segment_is_named_and_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def test_recorded_readings_become_queries_and_grades(folder: Path) -> None:
         ("doc 0", "keywords", "fi keywords 0", "ok"),
     ]
     assert not any(character.isspace() for row in rows for character in row[0])
+    counts = {"queries": 8, "written": 8, "refused": 0, "filtered": 0, "truncated": 0, "unparseable": 0}
+    assert json.loads(Path("metrics/query.json").read_text()) == {"fi": counts, "ar": counts}
     work.make_candidates(folder)
     for annotator in ("a", "b"):
         record(work.write_readings(folder / f"{annotator}.tsv", work.recorded_grades(annotator)))

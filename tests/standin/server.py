@@ -1,17 +1,17 @@
-"""The server: routes, faults, limits and counts."""
+"""The server: routes, faults and counts."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Self
 
 from tests.standin.batches import Batches
+from tests.standin.bucket import Bucket
 from tests.standin.chat import Answer, Body, answer, completion, encoded, key_of
 from tests.standin.counts import Counts
 from tests.standin.faults import Faults
@@ -46,7 +46,7 @@ class StandIn:
         api_key: str | None = None,
         port: int = 0,
     ) -> None:
-        self.answer, self.latency, self.rate, self.retry_after = answer, latency, rate, retry_after
+        self.answer, self.latency, self.bucket = answer, latency, Bucket(rate, retry_after)
         self.faults, self.choose, self.api_key, self.port = faults or Faults(), choose, api_key, port
         self.counts = Counts()
         self.batches = Batches(self._line)
@@ -56,7 +56,6 @@ class StandIn:
         #: Chat requests that are answered, then those that follow are held until :meth:`resume`; None holds none.
         self.pause_after: int | None = None
         self._held: list[Callable[[], None]] = []
-        self._tokens, self._filled = rate or 0.0, time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -167,34 +166,25 @@ class StandIn:
         return response
 
     def _fault(self, key: str, body: Body) -> str | None:
-        if self.rate is not None and not self._admitted(self.rate):
+        if not self.bucket.admits():
             return "rate"
         attempt = self.counts.requests[key]
         if self.choose is not None:
             return self.choose(key, attempt, body)
         return self.faults.transient(key, attempt) or self.faults.terminal(key)
 
-    def _admitted(self, rate: float) -> bool:
-        now = time.monotonic()
-        self._tokens = min(self._tokens + (now - self._filled) * rate, rate)
-        self._filled = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
     def _respond(self, key: str, body: Body, fault: str | None) -> Response:
         if fault == "rate":
-            wait = {"retry-after": f"{self.retry_after:g}", "retry-after-ms": f"{self.retry_after * 1000:.0f}"}
             response = failure(429, "rate_limit_exceeded", "Rate limit reached for requests")
-            response.headers |= self._limits() | wait
+            response.headers |= self.bucket.headers() | self.bucket.wait()
             return response
         if fault in _FAILURES:
             return failure(*_FAILURES[fault])
         if fault == "json":
             return Response(200, b'{"id": "chatcmpl-1", "choices": [{"mess')
         answered = self._completion(key, body, fault)
-        return Response(200, encoded(answered, body), self._limits(), torn=fault == "torn", hang=fault == "timeout")
+        headers = self.bucket.headers()
+        return Response(200, encoded(answered, body), headers, torn=fault == "torn", hang=fault == "timeout")
 
     def _completion(self, key: str, body: Body, fault: str | None) -> dict[str, Any]:
         answered = completion(body, self.answer(body), key, fault)
@@ -202,22 +192,11 @@ class StandIn:
         self.counts.tokens["completion"] += answered["usage"]["completion_tokens"]
         return answered
 
-    def _limits(self) -> dict[str, str]:
-        if self.rate is None:
-            return {}
-        limit, left = int(self.rate * 60), int(max(self._tokens, 0) * 60)
-        reset = f"{max(0.0, 1 - self._tokens / self.rate):.3f}s"
-        return {
-            "x-ratelimit-limit-requests": str(limit),
-            "x-ratelimit-remaining-requests": str(min(left, limit)),
-            "x-ratelimit-reset-requests": reset,
-        }
-
     def _line(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer one line of a batch; transient faults stay, as nobody asks again within a batch."""
         key = key_of(body)
         self.counts.requests[key] += 1
-        fault = self._fault(key, body) if self.rate is None else None
+        fault = self._fault(key, body) if self.bucket.rate is None else None
         self.counts.kinds[f"batch {fault or 'ok'}"] += 1
         if fault in _FAILURES or fault in ("rate", "timeout", "torn", "json"):
             response = failure(*_FAILURES.get(fault or "", (500, "server_error", "The server had an error")))

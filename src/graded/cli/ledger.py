@@ -47,8 +47,8 @@ def status_command() -> None:
             f"{count.completion:>13,}{count.dollars:>11,.2f}"
         )
     store, state = ledger.store, ledger.state
-    twice = found.replies - len(state.known)
-    say(f"replies        {len(state.known):,}" + (f" ({twice:,} of them bought twice)" if twice else ""))
+    twice = f" ({found.twice:,} of them bought twice)" if found.twice else ""
+    say(f"replies        {found.replies:,}{twice}")
     say(f"files          {len(store.segments()):,} sealed, {len(store.writers()):,} open")
     say(f"possibly paid  {found.lost:,} requests that may have been billed, at most ${found.lost_dollars:,.2f}")
     say(f"this clone     ${state.paid:,.2f} paid, ${state.lost + state.reserved:,.2f} possibly paid or in flight")

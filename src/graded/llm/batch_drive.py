@@ -1,6 +1,6 @@
 """One batch after the other: submitted once, resumed after any crash, taken in whole at every end that one can have.
 
-    planned --upload--> creating --create--> submitted --completed, failed, expired or cancelled--> taken in
+    planned --upload--> creating --create--> submitted --completed, failed, expired or cancelled--> taking --> gone
 
 Each arrow is durable before the next. After a crash, a batch that may have been created is searched for in the
 endpoint's list and never created blindly. What an ended batch did not answer is missing again, and asked again.
@@ -18,7 +18,7 @@ from graded.console import say
 from graded.errors import ResumeError, ServiceError
 from graded.llm.batch_api import ENDED, Api, connect
 from graded.llm.batch_intent import Folder, Intent
-from graded.llm.batch_take import Intake
+from graded.llm.batch_take import Intake, taken
 from graded.llm.ledger import Ledger
 from graded.llm.request import Model
 from graded.llm.writer import Writer
@@ -77,7 +77,7 @@ class Driver:
             if intent is None:
                 return None
             api = await self._api(intent)
-            if intent.step != "submitted":
+            if intent.step in ("planned", "creating"):
                 intent = await self._send(folder, intent, api)
             batch = await api.retrieve(str(intent.batch_id))
             replies = int(batch.request_counts.completed) if batch.request_counts else 0
@@ -111,7 +111,11 @@ class Driver:
 
     async def _take_in(self, folder: Folder, intent: Intent, batch: Any, api: Api) -> int:
         """Take in both files of an ended batch, then let it go."""
-        intake = Intake(self.ledger, intent, folder.requests())
+        done: set[str] = set()
+        if intent.step == "taking":
+            done = taken(self.ledger.store, str(intent.batch_id))
+        folder.write(intent.model_copy(update={"step": "taking"}))
+        intake = Intake(self.ledger, intent, folder.requests(), done)
         whole = True
         with Writer(self.ledger.store) as writer:
             for file_id in (batch.output_file_id, batch.error_file_id):

@@ -23,8 +23,9 @@ from pydantic import BaseModel, ConfigDict
 from graded.formats.atomic import write_json
 from graded.llm.keys import Keys, KeySet, pack
 
-#: planned - nothing was sent; creating - the batch may exist; submitted - it exists
-Step = Literal["planned", "creating", "submitted"]
+#: planned - nothing was sent; creating - the batch may exist; submitted - it exists; taking - it has ended, and some
+#: of its lines may be in the ledger
+Step = Literal["planned", "creating", "submitted", "taking"]
 
 
 class Intent(BaseModel):
@@ -134,14 +135,24 @@ class Pending:
         """Return all batches under way."""
         return [Folder(self.path / name) for name in self._held]
 
-    def end_answered(self, known: KeySet) -> None:
-        """Let go of batches whose requests are all in the ledger: a process died between the last two steps."""
+    def end_answered(self, known: KeySet) -> int:
+        """Let go of batches whose requests are all in the ledger and that will cost no more.
+
+        Those were never sent, or taken in by a process that died before the last step. A batch whose replies came from
+        elsewhere (a team-mate's ledger) runs on and is billed: such are left, with their dollars, and counted.
+        """
+        left = 0
         for name, (_, keys) in list(self._held.items()):
             if known.mask(keys).all():
-                with Folder(self.path / name).lock() as held:
-                    if held:
-                        Folder(self.path / name).end()
+                folder = Folder(self.path / name)
+                with folder.lock() as held:
+                    intent = folder.read() if held else None
+                    if intent is not None and intent.step in ("planned", "taking"):
+                        folder.end()
+                    else:
+                        left += intent is not None
         self.refresh()
+        return left
 
     def refresh(self) -> None:
         """See what other processes have begun and ended."""

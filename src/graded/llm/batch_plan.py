@@ -14,7 +14,6 @@ from typing import NamedTuple
 from graded.llm import prices
 from graded.llm.batch_api import BYTES, URLS
 from graded.llm.batch_intent import Folder, Intent, Request
-from graded.llm.claims import Claims
 from graded.llm.feed import Feed, Item
 from graded.llm.job import Batch, Want
 from graded.llm.ledger import Ledger
@@ -42,7 +41,6 @@ class Planner:
         self.ledger, self.cap, self.options = ledger, cap, options
         self.table = prices.load()
         self.rates = Rates(ledger)
-        self.claims = Claims(ledger.state)
         #: Requests a batch, at most, where the endpoint has said that a larger one is too much.
         self.most = most or max(BATCH.values())
 
@@ -56,7 +54,6 @@ class Planner:
         while True:
             with self.ledger.store.lock("budget"):
                 self.ledger.state.refresh()
-                self.claims.look()
                 folder, full = self._part(want, price, items)
             if folder is not None:
                 made.append(folder)
@@ -109,9 +106,9 @@ class Planner:
     def _free(self, item: Item) -> bool:
         """Is this request neither answered, nor in a batch, nor in flight in another process?"""
         state = self.ledger.state
-        if state.known.has(item.short) or state.pending.keys.has(item.short):
-            return False
-        return not self.claims.hold(item.short)
+        return not (
+            state.known.has(item.short) or state.pending.keys.has(item.short) or state.in_flight(item.short)
+        )
 
     def _line(self, item: Item, model: Model) -> bytes:
         url = URLS[model.family]

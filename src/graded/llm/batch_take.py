@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from graded.llm.batch_intent import Intent, Request
 from graded.llm.batch_plan import custom_id
 from graded.llm.client import Answer, clean, read
 from graded.llm.ledger import Ledger
+from graded.llm.lines import decode
 from graded.llm.reply import to_json
 from graded.llm.request import Model
+from graded.llm.store import Store
 from graded.llm.writer import Writer, now
 
 #: Records written and synced together.
@@ -24,10 +27,14 @@ GROUP = 1000
 
 
 class Intake:
-    """Takes in one batch; ``left`` are the requests that no line has spoken of yet."""
+    """Takes in one batch; ``left`` are the requests that no line has spoken of yet.
 
-    def __init__(self, ledger: Ledger, intent: Intent, requests: Iterable[Request]) -> None:
-        self.ledger, self.intent = ledger, intent
+    ``done`` are the keys that :func:`taken` has found. A reply that is in the ledger from elsewhere is written all the
+    same: it was billed, and the earlier one of the two counts.
+    """
+
+    def __init__(self, ledger: Ledger, intent: Intent, requests: Iterable[Request], done: set[str]) -> None:
+        self.ledger, self.intent, self.done = ledger, intent, done
         self.table = prices.load()
         self.hidden = [one.encode() for one in secrets()]
         self.left = {custom_id(one.key): one for one in requests}
@@ -47,7 +54,7 @@ class Intake:
             if request is None or record is None:
                 continue
             self.replies += record["kind"] == "reply"
-            if not self.ledger.state.known.has(request.key):
+            if record["key"] not in self.done:
                 group.append(record)
             if len(group) >= GROUP:
                 self._write(group, writer)
@@ -58,7 +65,7 @@ class Intake:
         """Count what is left as possibly paid: the batch says that it ran them, and no line speaks of them."""
         why = "no line in the batch's files"
         records = [_fields(one, self.intent, "lost", one.usd, why=why) for one in self.left.values()]
-        self._write([one for one in records if not self.ledger.state.known.has(bytes.fromhex(one["key"]))], writer)
+        self._write([one for one in records if one["key"] not in self.done], writer)
         self.failed += [(one.key, False) for one in self.left.values()]
         self.reasons[why] += len(self.left)
 
@@ -86,6 +93,16 @@ class Intake:
         if records:
             writer.write(records)
             writer.sync()
+
+
+def taken(store: Store, batch_id: str) -> set[str]:
+    """Return the keys of what a process that died has already taken in of a batch, of which this clone paid all."""
+    mark = f'"batch":{json.dumps(batch_id)}'.encode()
+    live = (store.read_live(path)[0] for path in store.writers().values())
+    sealed = (store.read_segment(path) for path in store.segments().values() if path.parent == store.sealed)
+    files = chain(live, (segment[1] for segment in sealed if segment is not None))
+    marked = (decode(line) for file in files for line in file if mark in line)
+    return {fields["key"] for fields in marked if fields.get("batch") == batch_id}
 
 
 def _fields(request: Request, intent: Intent, kind: str, usd: float, **more: Any) -> dict[str, Any]:

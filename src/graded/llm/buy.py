@@ -99,6 +99,11 @@ class Buyer:
                 self._timer = asyncio.get_running_loop().call_later(WAIT, self.flush)
             self.bell.ring()
 
+    def failed(self, why: str) -> None:
+        """Count and show a failure: while an endpoint says no to everything, that is all there is to see."""
+        self.failures[why] += 1
+        self.count(0)
+
     def count(self, replies: int) -> None:
         """Show ``replies`` more, the dollars and the failures."""
         money = f"${self.desk.spent:,.2f} of ${self.desk.cap:,.2f}"

@@ -11,12 +11,14 @@ from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import zstandard
 
 from graded.errors import ParamError, one_of
 from graded.formats import table
 from graded.formats.atomic import atomic
+from graded.llm.keys import KEY, WIDTH
 from graded.llm.ledger import Ledger
 from graded.llm.lines import decode, encode, whole
 from graded.llm.store import LEVEL, SUFFIX, Store
@@ -50,32 +52,39 @@ class Count:
 
 @dataclass
 class Census:
-    """``lost`` are requests that may have been billed without a reply, of this clone and of the snapshot."""
+    """``replies`` are different ones, ``twice`` those that another reply to the same request came before.
+
+    ``lost`` are requests that may have been billed without a reply, of this clone and of the snapshot.
+    """
 
     groups: dict[Group, Count] = field(default_factory=lambda: defaultdict(Count))
     replies: int = 0
+    twice: int = 0
     lost: int = 0
     lost_dollars: float = 0.0
 
 
 def census(ledger: Ledger) -> Census:
     """Count every record."""
-    found = Census()
+    found, keys = Census(), bytearray()
     for fields in map(decode, ledger.lines()):
         if fields["kind"] == "lost":
             found.lost += 1
             found.lost_dollars += fields["usd"]
         if fields["kind"] != "reply":
             continue
-        found.replies += 1
+        keys += bytes.fromhex(fields["key"][: 2 * WIDTH])
         count = found.groups[Group(fields["stage"], f"{fields['family']}/{fields['model']}", fields["lang"])]
         count.replies += 1
         count.dollars += fields["usd"]
         prompt, completion, _ = fields["reply"].get("usage") or (0, 0, 0)
         count.prompt += prompt
         count.completion += completion
+    found.replies = len(np.unique(np.frombuffer(bytes(keys), dtype=KEY)))
+    found.twice = len(keys) // WIDTH - found.replies
     with ledger.store.lock():
         dead = {path.stem for path in ledger.store.dead()}
+    ledger.state.refresh()  # what has died since it was counted may have taken its last replies in
     for writer in dead:
         held = ledger.state.held.get(writer, {})
         found.lost += len(held)

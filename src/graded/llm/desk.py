@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from graded.errors import BudgetError
-from graded.llm.claims import Claims
 from graded.llm.client import Answer
 from graded.llm.feed import Feed, Item
 from graded.llm.ledger import Ledger
@@ -42,7 +41,6 @@ class Desk:
     def __init__(self, ledger: Ledger, cap: float) -> None:
         self.ledger, self.cap = ledger, cap
         self.state = ledger.state
-        self.claims = Claims(ledger.state)
         with ledger.store.lock():
             left = ledger.store.dead()
             if len(left) >= MANY:
@@ -83,7 +81,7 @@ class Desk:
         """Reserve what is still nobody's and fits under the cap, and add it to ``found``; the rest goes to ``feed``."""
         holds: list[dict[str, Any]] = []
         with self.ledger.store.lock("budget"):
-            self._refresh()
+            self.state.refresh()
             room = self.cap - self.spent - self.state.reserved
             for item, hold in fresh:
                 if self.state.known.has(item.short):
@@ -102,15 +100,16 @@ class Desk:
 
     def _taken(self, item: Item) -> bool:
         """Is ``item`` in a batch, or in flight (in another process, or for another annotator of the same model)?"""
-        return self.state.pending.keys.has(item.short) or self.claims.hold(item.short)
+        return self.state.pending.keys.has(item.short) or self.state.in_flight(item.short)
 
-    def _refresh(self) -> None:
-        self.state.refresh()
-        self.claims.look()
+    def flying(self, feed: Feed) -> bool:
+        """Is anything that ``feed`` has put off in flight one by one, and not in a batch?"""
+        batched = self.state.pending.keys
+        return any(not batched.has(item.short) for item in feed.put_off)
 
     def look_again(self, feed: Feed) -> int:
         """Move what other processes have given up back to ``feed``; return how many they have answered."""
-        self._refresh()
+        self.state.refresh()
         left = [item for item in feed.put_off if not self.state.known.has(item.short)]
         known = len(feed.put_off) - len(left)
         feed.put_off = []

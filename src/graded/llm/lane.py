@@ -99,8 +99,10 @@ class Lane:
         return not (self.ready or self.later or self.tasks or self.fetching)
 
     def _done(self) -> bool:
-        left = not self.feed.ended or self.feed.waiting or self.feed.put_off
-        return self.idle and not self.buyer.unsettled and not left
+        """Is nothing left, but for what another process's batch holds? That is taken in by who drives batches."""
+        if not self.idle or self.buyer.unsettled or not self.feed.ended or self.feed.waiting:
+            return False
+        return not self.buyer.desk.flying(self.feed)
 
     def _start(self, session: aiohttp.ClientSession) -> float | None:
         """Start one request and return None, or return how long to wait at most for something to change."""
@@ -174,7 +176,7 @@ class Lane:
             if self.full:  # each settled reply makes room under the cap
                 self.buyer.flush()
             return
-        self.buyer.failures[answer.why] += 1
+        self.buyer.failed(answer.why)
         if answer.kind == "lost":
             item.lost += 1
             self.buyer.put(self, item, answer)

@@ -40,7 +40,9 @@ def ensure(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
         MissingError: replies are missing, and the shared ledger is not pulled or the annotator has no endpoint.
         BudgetError: replies are missing and may not be bought.
     """
-    ledger.state.pending.end_answered(ledger.state.known)
+    left = ledger.state.pending.end_answered(ledger.state.known)
+    if left:
+        say(f"{left} batches are under way whose replies came from elsewhere; to take in what they cost: graded batches")
     missing = [want for want in wants if want.buy.any()]
     if missing:
         ledger.store.check_snapshot()
@@ -50,10 +52,12 @@ def ensure(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
 
 def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
     """Buy what is missing, one by one or by batch, and take in batches of an earlier run, until nothing is."""
-    if how.mode == "online" and not ledger.state.pending.folders():
+    while how.mode == "online" and not ledger.state.pending.folders():
         allow(ledger, missing, how)
         online(ledger, missing)
-        return
+        missing = _without(missing, ledger.state.known)
+        if not missing:
+            return
     from graded.llm.batch import Batches
 
     with Batches(ledger, missing, how.batch) as batches:
@@ -75,7 +79,7 @@ def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
 
 
 def online(ledger: Ledger, wants: Sequence[Want]) -> None:
-    """Buy ``wants`` one by one; errors as :func:`graded.llm.buy.buy`."""
+    """Buy ``wants`` one by one, but for what is in a batch by then; errors as :func:`graded.llm.buy.buy`."""
     from graded.llm.buy import buy
 
     buy(ledger, wants, cap())

@@ -1,4 +1,9 @@
-"""What the ledger holds, kept small and kept current while other processes write to it: keys, dollars, reservations."""
+"""What the ledger holds, kept small and kept current while other processes write to it: keys, dollars, reservations.
+
+An open reservation is also the claim to its request: it is durable before the request leaves, and its writer's file
+is locked until that process ends, however it ends. So nothing else is written, listed or cleaned up to say who is
+buying what, and a dead process's claims lapse with its lock.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +31,7 @@ class State:
         #: Open reservations: by writer, dollars by the first 16 bytes of the key as hex.
         self.held: dict[str, dict[str, float]] = {}
         self.sealed: set[str] = set()
+        self._alive: set[str] = set()
         self._read: dict[str, int] = {}
         self._segments: set[str] = set()
         self._own: set[str] = set()
@@ -34,10 +40,15 @@ class State:
     def refresh(self) -> None:
         """Read the new lines of live files and the new segments (in this order: a sealed file is then in one).
 
-        Batches under way come before both: what has left them by then is already in a live file.
+        Batches under way come before both: what has left them by then is already in a live file. And whether a writer
+        lives is asked before its file is read: what was still in flight when it was read stays claimed until the next
+        refresh, which reads how it ended. Asked afterwards, a process that takes its last replies in and ends between
+        the two would seem to have died without them, and they would be bought again.
         """
         self.pending.refresh()
-        for writer, path in self.store.writers().items():
+        writers = self.store.writers()
+        self._alive = {writer for writer in writers if self.store.lives(writer)}
+        for writer, path in writers.items():
             if writer not in self.sealed and writer not in self._own:
                 lines, self._read[writer] = self.store.read_live(path, self._read.get(writer, 0))
                 self.note(writer, map(entry, lines))
@@ -45,6 +56,14 @@ class State:
             if name not in self._segments:
                 self._segments.add(name)
                 self._take_segment(name, self.store.read_segment(path))
+
+    def in_flight(self, short: bytes) -> bool:
+        """Did a living process (or this one itself) have this request in flight at the last refresh?
+
+        ``short`` are the first 16 bytes of its key.
+        """
+        name = short.hex()
+        return any(name in held and writer in self._alive for writer, held in self.held.items())
 
     def own(self, writer: str, records: Iterable[dict[str, Any]]) -> None:
         """Count what this process itself has just written as ``writer``, whose file need then not be read."""
@@ -54,6 +73,7 @@ class State:
     def moved(self, old: str, new: str) -> None:
         """Count the open reservations of this process's ``old`` file, now sealed, with its ``new`` one."""
         self._own.add(new)
+        self._alive.add(new)
         self.held[new] = self.held.pop(old, {})
 
     def note(self, writer: str, entries: Iterable[Entry]) -> None:

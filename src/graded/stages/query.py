@@ -2,7 +2,10 @@
 
 Reads: data/sample/<lang>.parquet, prompts/query.txt, the ledger.
 Writes: data/query/<lang>.parquet (query_id, doc_id, style, text, outcome), in the order of the sample, whose first
-passages they are about: a larger `passages` buys only what the smaller one did not.
+passages they are about: a larger `passages` buys only what the smaller one did not. And metrics/query.json, what the
+writer did per language:
+
+    {"<lang>": {"queries", "written", "refused", "filtered", "truncated", "unparseable"}}
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from pydantic import Field
 from graded import params
 from graded.console import run, say
 from graded.formats import table
-from graded.formats.atomic import atomic_folder
+from graded.formats.atomic import atomic_folder, write_json
 from graded.llm.annotate import OUTCOMES, annotate
 from graded.llm.job import Ask, Batch, How, Job, Mode, Reask
 from graded.llm.ledger import Ledger
@@ -29,9 +32,9 @@ from graded.llm.prompts import query_messages
 from graded.llm.replies import read_query
 from graded.llm.reply import Reply
 from graded.llm.request import Model, characters
-from graded.records import passage_text
+from graded.records import Outcome, passage_text
 
-SAMPLE, OUT = Path("data/sample"), Path("data/query")
+SAMPLE, OUT, METRICS = Path("data/sample"), Path("data/query"), Path("metrics/query.json")
 SCHEMA = pa.schema(
     [("query_id", pa.string()), ("doc_id", pa.string()), ("style", pa.string()), ("text", pa.string()),
      ("outcome", pa.string())]
@@ -83,14 +86,21 @@ def job(chosen: Params, languages: list[str]) -> Job:
     return Job("query", "query", chosen, lambda: asks(languages, chosen.styles, chosen.passages), frame)
 
 
+def counted(counts: Counter[Outcome]) -> dict[str, int]:
+    """Return one language's part of metrics/query.json."""
+    without = {str(outcome): counts[outcome] for outcome in Outcome if outcome is not Outcome.OK}
+    return {"queries": counts.total(), "written": counts[Outcome.OK], **without}
+
+
 def main() -> None:
     """Run the stage."""
     chosen, languages = params.section("query", Params), params.languages()
     how = How(chosen.mode, chosen.reask, chosen.batch)
     readings = iter(annotate(Ledger(), [job(chosen, languages)], DTYPE, read, how)[0])
+    outcomes = {}
     with atomic_folder(OUT) as folder:
         for lang in languages:
-            counts: Counter[str] = Counter()
+            counts: Counter[Outcome] = Counter()
             rows = []
             for (doc_id,) in sampled(lang, chosen.passages, "doc_id"):
                 for style in chosen.styles:
@@ -99,6 +109,8 @@ def main() -> None:
                     rows.append((query_id(lang, doc_id, style), doc_id, style, text, str(OUTCOMES[code])))
             table.write_rows(folder / f"{lang}.parquet", SCHEMA, rows)
             say(f"query {lang}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+            outcomes[lang] = counted(counts)
+    write_json(METRICS, outcomes)
 
 
 if __name__ == "__main__":
