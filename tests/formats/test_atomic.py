@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,17 @@ def test_a_full_disk_is_said_in_one_line_with_the_name_that_a_user_knows(error: 
     with pytest.raises(ServiceError, match=says):
         atomic.raise_disk(inside, error)
     atomic.raise_disk(inside, ValueError("something else"))
+
+
+def test_of_two_that_write_one_folder_at_once_one_stays_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def write(text: str) -> None:
+        with atomic.atomic_folder(out) as folder:
+            for name in ("a", "b"):
+                (folder / name).write_text(text)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, map(str, range(64))))
+    assert (out / "a").read_text() == (out / "b").read_text()
+    assert list(tmp_path.iterdir()) == [out]

@@ -1,4 +1,4 @@
-"""What a reply without an answer becomes: an outcome of its own, counted, never a zero, asked again where that is wanted."""
+"""What a reply without an answer becomes: an outcome of its own, counted, never a zero, asked again where wanted."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +58,28 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync(file)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        _place(temporary, path)
         _sync(path.parent)
     except Exception as error:
         raise_disk(path, error)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _place(folder: Path, path: Path) -> None:
+    """Move ``folder`` to ``path``; what is there goes. Where two processes do this at once the later one's stays."""
+    while True:
+        try:
+            folder.replace(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        old = _temporary(path)
+        with suppress(FileNotFoundError):
+            path.replace(old)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -106,9 +106,7 @@ class Planner:
     def _free(self, item: Item) -> bool:
         """Is this request neither answered, nor in a batch, nor in flight in another process?"""
         state = self.ledger.state
-        return not (
-            state.known.has(item.short) or state.pending.keys.has(item.short) or state.in_flight(item.short)
-        )
+        return not (state.known.has(item.short) or state.pending.keys.has(item.short) or state.in_flight(item.short))
 
     def _line(self, item: Item, model: Model) -> bytes:
         url = URLS[model.family]

@@ -42,7 +42,7 @@ def ensure(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
     """
     left = ledger.state.pending.end_answered(ledger.state.known)
     if left:
-        say(f"{left} batches are under way whose replies came from elsewhere; to take in what they cost: graded batches")
+        say(f"{left} batches are under way whose replies came from elsewhere; what they cost: graded batches")
     missing = [want for want in wants if want.buy.any()]
     if missing:
         ledger.store.check_snapshot()
