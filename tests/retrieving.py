@@ -25,8 +25,11 @@ def text(seed: int) -> str:
     return " ".join(rng.choice(WORDS, 6))
 
 
-def write_workspace(folder: Path, passages: int = 60, unit: int = 25) -> None:
-    """Two languages, one benchmark with all four directions and one with fi alone, sharing the corpora."""
+def write_workspace(folder: Path, passages: int = 60, unit: int = 25, *, listed: bool = False) -> None:
+    """Two languages, one benchmark with all four directions and one with fi alone, sharing the corpora.
+
+    ``listed``: every query ranks passages that are listed for it alone; every third passage is listed by none.
+    """
     write_params(folder, retrieve={"k": 10, "unit": unit})
     random_encoder(folder / "data/encoder", "bert")
     for number, lang in enumerate(["fi", "ar"]):
@@ -36,12 +39,22 @@ def write_workspace(folder: Path, passages: int = 60, unit: int = 25) -> None:
         directions = [(one, other) for one in langs for other in langs]
         for one, other in directions:
             queries = [(f"q{index}", text(7 * index + len(one + other + name))) for index in range(5)]
-            table.write_rows(folder / f"data/benchmark/{name}/{one}-{other}/queries.parquet", table.QUERIES, queries)
+            home = folder / f"data/benchmark/{name}/{one}-{other}"
+            table.write_rows(home / "queries.parquet", table.QUERIES, queries)
+            if listed:
+                judged = [
+                    (query_id, f"{other}{index}", index % 2)
+                    for number, (query_id, _) in enumerate(queries)
+                    for index in range(passages)
+                    if index % 3 and index % 5 != number
+                ]
+                table.write_rows(home / "qrels.parquet", table.QRELS, judged)
         entries = [
             {"query_lang": one, "doc_lang": other, "corpus": f"data/corpus/{other}.parquet"}
             for one, other in directions
         ]
-        atomic.write_json(folder / f"data/benchmark/{name}/benchmark.json", {"name": name, "directions": entries})
+        record = {"name": name, "protocol": "listed" if listed else "collection", "directions": entries}
+        atomic.write_json(folder / f"data/benchmark/{name}/benchmark.json", record)
 
 
 def run_stage(monkeypatch: pytest.MonkeyPatch, run: str = "data/run/base", target: str = "all") -> None:

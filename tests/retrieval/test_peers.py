@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,11 @@ def test_who_stumbles_over_the_first_is_quiet(tmp_path: Path, monkeypatch: pytes
     assert fails(PeerError("another process ended"), tmp_path / "killed", 0, monkeypatch)
     assert fails(ServiceError("out of memory"), tmp_path / "0", 1, monkeypatch)
     assert not fails(PeerError("another process ended"), tmp_path / "0", 0, monkeypatch)
+
+
+def test_the_launchers_signal_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ERROR_FILE, str(tmp_path / "0" / "0" / "error.json"))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(PeerError, match=r"another one ended .* the same command goes on"):
+        once(lambda: os.kill(os.getpid(), signal.SIGTERM))()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -72,6 +72,21 @@ def test_listed_documents_alone(folder: Path) -> None:
     assert [row[0] for row in table.read_rows(Path("data/benchmark/clir/corpus/en.parquet"))] == ["1", "2", "3"]
 
 
+def test_both_protocols_and_all_splits_have_one_corpus(folder: Path) -> None:
+    """Listed documents are ranked in the collection's own files, so that these are encoded once for both."""
+    for direction in ("de_en", "en_de"):
+        pack(folder / f"queries/{direction}/dev.jsonl.gz", json.dumps(DE_EN[1] | {"tgt_results": [["2", 1]]}) + "\n")
+    one = {"source": "clirmatrix", "folder": "clir", "split": "test1"}
+    sets = {"listed": one | {"protocol": "listed"}, "clir": one, "dev": one | {"split": "dev", "role": "dev"}}
+    write_params(Path(), languages=["de", "en"], benchmark={"path": ".", "sets": sets})
+    benchmark.main()
+    home = Path("data/benchmark")
+    records = [json.loads((home / name / "benchmark.json").read_text(encoding="utf-8")) for name in sets]
+    assert [record["protocol"] for record in records] == ["listed", "collection", "collection"]
+    assert [record["directions"] for record in records] == [records[1]["directions"]] * 3
+    assert sorted(home.glob("*/corpus")) == [home / "clir/corpus"]
+
+
 @pytest.mark.parametrize(
     ("line", "named"),
     [

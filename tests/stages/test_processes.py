@@ -41,15 +41,19 @@ def candidates(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "data/candidate").glob("*.parquet"))}
 
 
-@pytest.mark.parametrize("stage", ["candidate", "retrieve"])
+@pytest.mark.parametrize("kind", ["candidate", "retrieve", "listed"])
 def test_a_search_is_that_of_one_process_and_a_killed_one_goes_on(
-    tmp_path: Path, stage: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The stage candidate, and retrieve where it searches whole corpora and where it ranks listed passages alone."""
     one, four, torn = (tmp_path / name for name in ("one", "four", "torn"))
-    arguments = RETRIEVE if stage == "retrieve" else ("candidate",)
+    arguments = ("candidate",) if kind == "candidate" else RETRIEVE
     for folder in (one, four, torn):
         folder.mkdir()
-        write_candidates(folder) if stage == "candidate" else write_workspace(folder, passages=PASSAGES, unit=UNIT)
+        if kind == "candidate":
+            write_candidates(folder)
+        else:
+            write_workspace(folder, passages=PASSAGES, unit=UNIT, listed=kind == "listed")
     units = 2 * PASSAGES // UNIT
     seconds = {}
     begin = time.monotonic()
@@ -75,12 +79,12 @@ def test_a_search_is_that_of_one_process_and_a_killed_one_goes_on(
     (torn / "notes").unlink()
     launching.end(launching.start(again, torn))
     assert len(launching.notes(torn)) == units - finished, "what was finished is not made again"
-    outs = [contents(folder) if stage == "retrieve" else candidates(folder) for folder in (one, four, torn)]
+    outs = [candidates(folder) if kind == "candidate" else contents(folder) for folder in (one, four, torn)]
     assert outs[0]
     assert outs[0] == outs[1] == outs[2]
     with capsys.disabled():
         times = ", ".join(f"{count} {value:.1f} s" for count, value in seconds.items())
-        print(f"\n{stage}, processes of one thread: {times} with start-up; killed after {finished} of {units}")
+        print(f"\n{kind}, processes of one thread: {times} with start-up; killed after {finished} of {units}")
 
 
 def test_training_is_that_of_one_process_and_a_killed_one_goes_on(tmp_path: Path) -> None:

@@ -176,3 +176,41 @@ def test_listed_passages_alone_are_ranked(workspace: Path, monkeypatch: pytest.M
     run_stage(monkeypatch)
     tags = [trec.run_tag(Path(f"data/run/base/{name}/fi-fi.trec")) for name in ("mono", "cross")]
     assert tags == ["graded-base", "graded-base-hnsw"], "listed passages are ranked exactly"
+
+
+def test_listed_passages_are_encoded_once_for_all_directions(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"query": 0, "passage": 0}
+    real = Encoder.encode
+
+    def counted(self: Encoder, texts: list[str], kind: Any, **more: Any) -> Any:
+        counts[kind] += len(texts)
+        return real(self, texts, kind, **more)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    write_workspace(workspace, listed=True)
+    asked = {
+        (task.direction.query_lang, one.text) for task in retrieve.tasks(retrieve.BENCHMARK) for one in task.queries
+    }
+    run_stage(monkeypatch, "listed/base")
+    assert counts == {"query": len(asked), "passage": 80}, "of five directions; 40 of 60 passages are listed by some"
+    listed = contents(workspace / "listed")
+    assert len(listed) == 5
+    hits = [hit for hit in trec.read_run(workspace / "listed/base/cross/ar-fi.trec") if hit.query_id == "q1"]
+    assert {int(hit.doc_id[2:]) % 3 for hit in hits} == {1, 2}
+    assert 1 not in {int(hit.doc_id[2:]) % 5 for hit in hits}, "those that q1 does not list"
+    run_stage(monkeypatch, "listed/base")
+    assert counts["passage"] == 80, "a second run finds all of it in .work"
+    path = Path("data/benchmark/mono/benchmark.json")
+    path.write_text(path.read_text(encoding="utf-8").replace("listed", "collection"), encoding="utf-8")
+    run_stage(monkeypatch, "mixed/base")
+    assert counts["passage"] == 80 + 60, "one encoding of fi for both protocols"
+    mixed = contents(workspace / "mixed")
+    ranked = [[line.split()[:4] for line in runs["base/cross/fi-fi.trec"].splitlines()] for runs in (listed, mixed)]
+    assert ranked[0] == ranked[1]
+    write_params(workspace, retrieve={"k": 10, "unit": 25, "embeddings": "keep"})
+    run_stage(monkeypatch, "kept/base")
+    kept = counts["passage"]
+    assert kept == 140 + 120, "kept: all of both corpora"
+    path.write_text(path.read_text(encoding="utf-8").replace("collection", "listed"), encoding="utf-8")
+    run_stage(monkeypatch, "kept/base")
+    assert counts["passage"] == kept

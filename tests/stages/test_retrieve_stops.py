@@ -21,8 +21,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_stopped_run_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("listed", [False, True], ids=["collection", "listed"])
+def test_a_stopped_run_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch, listed: bool) -> None:
     """Units that were finished before the stop are not encoded again."""
+    write_workspace(workspace, listed=listed)
     seen: list[int] = []
     real = Searcher._search_unit
 
@@ -77,8 +79,11 @@ def test_killed_and_started_again(workspace: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_one_of_two_is_killed_and_the_other_finishes(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_workspace(workspace, passages=400, unit=10)
+@pytest.mark.parametrize("listed", [False, True], ids=["collection", "listed"])
+def test_one_of_two_is_killed_and_the_other_finishes(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    write_workspace(workspace, passages=400, unit=10, listed=listed)
     both = [subprocess.Popen([*STAGE, "both/run"], env=alone(rank, 2)) for rank in range(2)]
     folder = workspace / ".work/hits"
     while not folder.is_dir() or len(list(folder.glob("[0-9a-f]*.parquet"))) < 5:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import heapq
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from graded.errors import DataError
-from graded.formats import table, trec
+from graded.console import say
+from graded.errors import DataError, MissingError
+from graded.formats import atomic, table, trec
 
 _IDS = pa.schema([("doc_id", pa.string())])
 
@@ -101,6 +104,44 @@ def _first(run: Path, top: int) -> dict[str, list[str]]:
         query_id: [doc_id for _, doc_id in heapq.nlargest(top, zip(map(np.float32, one.values()), one, strict=True))]
         for query_id, one in scores.items()
     }
+
+
+def pool_set(out: Path, home: Path, record: Mapping[str, Any], runs: Path, top: int) -> None:
+    """Write ``<name>-pool``: a benchmark's queries and qrels, over the judged passages and the first hits.
+
+    Args:
+        out: folder of the benchmarks, which is being written.
+        home: what that folder will be called.
+        record: the benchmark's benchmark.json.
+        runs: folder of the base's runs over the whole collection (<ql>-<dl>.trec).
+        top: as :func:`write_pool`'s.
+
+    Raises:
+        MissingError, DataError: as :func:`write_pool`; a run is not there.
+    """
+    name, pooled = record["name"], f"{record['name']}-pool"
+    lacking = [path for one in record["directions"] if not (path := run_path(runs, one)).is_file()]
+    if lacking:
+        raise MissingError(
+            f"no {lacking[0]} for the pool of {name}: search the whole collection with the base once, then"
+            f" cp data/run/base/{name}/*.trec {runs}"
+        )
+    entries: dict[str, list[dict[str, str]]] = {}
+    for one in record["directions"]:
+        entries.setdefault(one["corpus"], []).append(one)
+    for source, same in entries.items():
+        corpus = Path(source)
+        whole = out / corpus.relative_to(home) if corpus.is_relative_to(home) else corpus
+        names = [f"{one['query_lang']}-{one['doc_lang']}" for one in same]
+        qrels = [out / name / direction / "qrels.parquet" for direction in names]
+        target = Path(pooled, "corpus", corpus.name)
+        count = write_pool(whole, qrels, [run_path(runs, one) for one in same], top, out / target)
+        say(f"benchmark {pooled} {same[0]['doc_lang']}: {count:,} of {table.count_rows(whole):,} passages")
+        for direction in names:
+            shutil.copytree(out / name / direction, out / pooled / direction)
+        entries[source] = [{**one, "corpus": str(home / target)} for one in same]
+    changed = {"name": pooled, "pool": top, "directions": [one for same in entries.values() for one in same]}
+    atomic.write_json(out / pooled / "benchmark.json", {**record, **changed})
 
 
 def run_path(runs: Path, entry: Mapping[str, str]) -> Path:

@@ -2,13 +2,15 @@
 
 torchrun (and `accelerate launch` through it) gives each process a file for its error, in a folder that those of one
 host share for one attempt. The process that fails first leaves its line there; one that fails with the same line, or
-stumbles over the first one's end, is quiet. What the launcher itself prints behind it stays, with that line in it.
+stumbles over the first one's end, is quiet. Where a process ends without a word (kill -9, no more memory), the launcher
+stops the others by SIGTERM, and one of these says so. What the launcher itself prints behind it stays.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -28,19 +30,31 @@ class PeerError(ServiceError):
 def once(main: Callable[[], None]) -> Callable[[], None]:
     """Return ``main``, which raises a GradedError in the first process that meets it and ends quietly in the others.
 
-    Without a launcher's error file (one process, or another launcher) nothing changes.
+    There SIGTERM is a PeerError. Without a launcher's error file (one process, or another launcher) nothing changes.
     """
 
     @wraps(main)
     def wrapped() -> None:
+        launched = bool(os.environ.get(ERROR_FILE))
+        before = signal.signal(signal.SIGTERM, _stop) if launched else None
         try:
             main()
         except GradedError as error:
             if not _first(redact(str(error)), follows=isinstance(error, PeerError)):
                 raise SystemExit(error.exit_code) from None
             raise
+        finally:
+            if launched:
+                signal.signal(signal.SIGTERM, before)
 
     return wrapped
+
+
+def _stop(number: int, frame: object) -> None:
+    raise PeerError(
+        "the launcher stopped this process, because another one ended without a word (killed by the system, out of"
+        " memory) or because it was itself told to stop; what is finished stays, and the same command goes on"
+    )
 
 
 def _first(line: str, *, follows: bool) -> bool:

@@ -2,54 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from graded.formats import table
-from graded.records import passage_text
-from graded.retrieval.search import Hits
-from graded.retrieval.search_vectors import Encodes, Floats
+from graded.errors import DataError
+from graded.retrieval.search import Floats, Hits, exact_scores
 
 
-def rerank(
-    encoder: Encodes, corpus: Path, vectors: Floats, listed: Sequence[Sequence[str]], k: int, *, block: int = 16384
-) -> Hits:
-    """Return each query's listed passages, best first, ties by doc_id descending, at most ``k``.
+def listing(listed: Sequence[Sequence[str] | None]) -> dict[str, list[int]]:
+    """Return doc_id -> the numbers of the queries that list it; None lists nothing."""
+    found: dict[str, list[int]] = {}
+    for query, ids in enumerate(listed):
+        for doc_id in ids or ():
+            found.setdefault(doc_id, []).append(query)
+    return found
 
-    Scores are those of :mod:`graded.retrieval.search`: inner products summed in float64, rounded to float32. A
-    passage is encoded once however many queries list it; ``block`` of them are in memory at a time.
+
+class Listed:
+    """A running ranking of listed passages over shards that come and go, as :class:`graded.retrieval.search.Search`.
+
+    Scores are those of :mod:`graded.retrieval.search`, to the last bit, and so are ties.
 
     Args:
-        encoder: the model.
-        corpus: Parquet file (doc_id, title, text); its passages that no query lists are skipped.
-        vectors: float32 [Q, dim], the queries.
-        listed: doc_ids of each query; those that the corpus lacks are left out.
+        queries: float32 ``[Q, dim]``.
         k: passages a query, at most.
-        block: passages encoded at a time.
+        askers: doc_id -> the numbers of the queries that list it.
     """
-    askers: dict[str, list[int]] = {}
-    for query, ids in enumerate(listed):
-        for doc_id in ids:
-            askers.setdefault(doc_id, []).append(query)
-    found: list[list[tuple[float, str]]] = [[] for _ in listed]
-    rows = (row for row in table.read_rows(corpus, "doc_id", "title", "text") if row[0] in askers)
-    for ids, passages in _blocks(rows, block):
-        encoded = encoder.encode(passages, "passage").astype(np.float64)
-        places = [place for place, doc_id in enumerate(ids) for _ in askers[doc_id]]
-        queries = [query for doc_id in ids for query in askers[doc_id]]
-        products = np.einsum("nd,nd->n", encoded[places], vectors[queries].astype(np.float64)).astype(np.float32)
-        for place, query, score in zip(places, queries, products.tolist(), strict=True):
-            found[query].append((score, ids[place]))
-    best = [sorted(hits, reverse=True)[:k] for hits in found]
-    scores = np.full((len(best), k), -np.inf, np.float32)
-    for query, hits in enumerate(best):
-        scores[query, : len(hits)] = [score for score, _ in hits]
-    return Hits([[doc_id for _, doc_id in hits] for hits in best], scores)
 
+    def __init__(self, queries: Floats, k: int, askers: Mapping[str, Sequence[int]]) -> None:
+        self.queries, self.k, self.askers = queries, k, askers
+        self.found: list[list[tuple[float, str]]] = [[] for _ in queries]
 
-def _blocks(rows: Iterator[tuple[str, str, str]], size: int) -> Iterator[tuple[list[str], list[str]]]:
-    while block := list(islice(rows, size)):
-        yield [doc_id for doc_id, _, _ in block], [passage_text(title, text) for _, title, text in block]
+    def add(self, ids: Sequence[str], vectors: Floats) -> None:
+        """Score what is listed of one shard, float32 ``[n, dim]`` and a doc_id a row.
+
+        Raises:
+            DataError: a score is not finite.
+        """
+        pairs = [(query, row) for row, doc_id in enumerate(ids) for query in self.askers.get(doc_id, ())]
+        if not pairs:
+            return
+        query, row = np.array(pairs, np.int64).T
+        scores = exact_scores(self.queries, query, vectors, row)
+        if not np.isfinite(scores).all():
+            raise DataError("listed passages: a score is not finite (NaN or infinity); check the encoder's dtype")
+        for (asker, place), score in zip(pairs, scores.tolist(), strict=True):
+            self.found[asker].append((score, ids[place]))
+
+    def hits(self) -> Hits:
+        """Return each query's listed passages, best first, ties by doc_id descending; none where none was seen."""
+        best = [sorted(found, reverse=True)[: self.k] for found in self.found]
+        scores = np.full((len(best), self.k), -np.inf, np.float32)
+        for query, found in enumerate(best):
+            scores[query, : len(found)] = [score for score, _ in found]
+        return Hits([[doc_id for _, doc_id in found] for found in best], scores)

@@ -13,31 +13,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from graded.console import say
 from graded.formats.atomic import atomic
-from graded.formats.table import open_parquet
+from graded.retrieval.claims import finish
 from graded.retrieval.distributed import Place
-from graded.retrieval.search import Hits, Search, best
-from graded.retrieval.search_approximate import ApproximateSearch
+from graded.retrieval.search import Floats, Hits
+from graded.retrieval.search_hits import merge_hits, write_hits
+from graded.retrieval.search_jobs import Job, Question, groups
 from graded.retrieval.search_vectors import Passages
-from graded.retrieval.shards import Rows, content_key, finish, split_rows, texts_key, work_folder
-
-Floats = npt.NDArray[np.float32]
+from graded.retrieval.shards import Rows, content_key, split_rows, texts_key, work_folder
 
 #: Query texts a unit of query encoding.
 QUERY_UNIT = 1024
-
-HITS = pa.schema([("query", pa.int32()), ("doc_id", pa.string()), ("score", pa.float32())])
-
-
-class Job(NamedTuple):
-    """A corpus (Parquet: doc_id, title, text) and the queries to search it for: (group, text), each pair once."""
-
-    corpus: Path
-    queries: Sequence[tuple[str, str]]
 
 
 class _Plan(NamedTuple):
@@ -98,16 +86,16 @@ class Searcher:
     def search(
         self,
         jobs: Sequence[Job],
-        groups: Mapping[str, Sequence[str]],
         *,
         progress: Callable[[int], None] | None = None,
+        tell: Callable[[str], None] = say,
     ) -> list[Hits]:
         """Return each job's top-k, a row a query.
 
         Args:
-            jobs: what to search for what.
-            groups: all texts of each group of queries (a language); each group is encoded once.
+            jobs: what to search for what; each group's texts are encoded once, whatever the number of jobs.
             progress: called with numbers of passages that are done, by this process or by others.
+            tell: called with a line where work of a process that has died is done again.
 
         Raises:
             MissingError, DataError: a corpus is not there or not what it should be.
@@ -118,14 +106,14 @@ class Searcher:
             if plan.merged.exists():
                 report(sum(unit.stop - unit.start for unit in plan.units))
         todo = [(job, plan) for job, plan in zip(jobs, plans, strict=True) if not plan.merged.exists()]
-        names = {name for job, _ in todo for name, _ in job.queries}
-        vectors = self.encode_queries({name: texts for name, texts in groups.items() if name in names})
-        work = [(job, plan, index) for job, plan in todo for index in range(len(plan.units))]
+        names = {query.group for job, _ in todo for query in job.queries}
+        vectors = self._encode_queries({name: texts for name, texts in groups(jobs).items() if name in names}, tell)
+        asked = [(Question.of(job, vectors), plan) for job, plan in todo]
+        work = [(question, plan, index) for question, plan in asked for index in range(len(plan.units))]
 
         def make(number: int) -> None:
-            job, plan, index = work[number]
-            queries = np.stack([vectors[key] for key in job.queries])
-            write_hits(plan.paths[index], self._search_unit(plan.units[index], queries, report))
+            question, plan, index = work[number]
+            write_hits(plan.paths[index], self._search_unit(plan.units[index], question, report))
 
         def found(number: int) -> None:
             _, plan, index = work[number]
@@ -136,8 +124,9 @@ class Searcher:
             write_hits(plan.merged, merge_hits(plan.paths, len(job.queries), self.k))
 
         results = [plan.merged for _, plan, _ in work]
-        finish([plan.paths[index] for _, plan, index in work], make, self.place, results=results, found=found)
-        finish([plan.merged for _, plan in todo], merge, self.place)
+        paths = [plan.paths[index] for _, plan, index in work]
+        finish(paths, make, self.place, results=results, found=found, tell=tell)
+        finish([plan.merged for _, plan in todo], merge, self.place, tell=tell)
         if self.place.first:
             for _, plan in todo:
                 for path in plan.paths:
@@ -145,22 +134,24 @@ class Searcher:
         return [merge_hits([plan.merged], len(job.queries), self.k) for job, plan in zip(jobs, plans, strict=True)]
 
     def _plan(self, job: Job) -> _Plan:
-        units = split_rows(job.corpus, self.unit if self.index == "exact" else 2**62)
-        texts = texts_key([part for query in job.queries for part in query])
-        settings = ["hits", self.passages.model_key, self.passages.keep, self.index, self.k, texts]
+        cut = self.index == "exact" or all(query.listed is not None for query in job.queries)
+        units = split_rows(job.corpus, self.unit if cut else 2**62)
+        settings = ["hits", self.passages.model_key, self.passages.keep, self.index, self.k, job.key()]
         folder = work_folder("hits")
         paths = [folder / f"{content_key(settings, unit.sha256, unit.start, unit.stop)}.parquet" for unit in units]
         merged = content_key(settings, "merged", [[unit.sha256, unit.start, unit.stop] for unit in units])
         return _Plan(units, paths, folder / f"{merged}.parquet")
 
-    def encode_queries(self, groups: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], Floats]:
+    def _encode_queries(
+        self, texts: Mapping[str, Sequence[str]], tell: Callable[[str], None]
+    ) -> dict[tuple[str, str], Floats]:
         """Return the vector of each (group, text); each unit of texts is encoded by one process."""
         parts = [
-            (name, texts[start : start + QUERY_UNIT])
-            for name, texts in groups.items()
-            for start in range(0, len(texts), QUERY_UNIT)
+            (name, group[start : start + QUERY_UNIT])
+            for name, group in texts.items()
+            for start in range(0, len(group), QUERY_UNIT)
         ]
-        keys = [content_key("queries", self.passages.model_key, texts_key(texts)) for _, texts in parts]
+        keys = [content_key("queries", self.passages.model_key, texts_key(part)) for _, part in parts]
         paths = [work_folder("queries") / f"{key}.npy" for key in keys]
 
         def make(index: int) -> None:
@@ -168,20 +159,16 @@ class Searcher:
             with atomic(paths[index]) as temporary, temporary.open("wb") as file:
                 np.save(file, vectors, allow_pickle=False)
 
-        finish(paths, make, self.place)
+        finish(paths, make, self.place, tell=tell)
         return {
             (name, text): vector
-            for (name, texts), path in zip(parts, paths, strict=True)
-            for text, vector in zip(texts, np.load(path, allow_pickle=False), strict=True)
+            for (name, part), path in zip(parts, paths, strict=True)
+            for text, vector in zip(part, np.load(path, allow_pickle=False), strict=True)
         }
 
-    def _search_unit(self, unit: Rows, queries: Floats, report: Callable[[int], None]) -> Hits:
-        search: Search | ApproximateSearch = Search(queries, self.k, device=self.device)
-        if self.index != "exact":
-            search = ApproximateSearch(queries, self.k, self.index)
-        for ids, vectors in self.passages.shards(unit, report):
-            search.add(ids, vectors)
-        return search.hits()
+    def _search_unit(self, unit: Rows, question: Question, report: Callable[[int], None]) -> Hits:
+        shards = self.passages.shards(unit, report, question.wanted())
+        return question.answer(shards, self.k, index=self.index, device=self.device)
 
 
 def model_key(record: dict[str, Any], dtype: str) -> str:
@@ -192,32 +179,3 @@ def model_key(record: dict[str, Any], dtype: str) -> str:
     code = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))}
     versions = {name: version(name) for name in ("torch", "tokenizers", "numpy")}
     return content_key(record, dtype, code, versions)
-
-
-def write_hits(path: Path, hits: Hits) -> None:
-    """Write ``hits`` as Parquet: query (its number), doc_id, score; best first."""
-    counts = [len(ids) for ids in hits.ids]
-    columns = [
-        pa.array(np.repeat(np.arange(len(counts), dtype=np.int32), counts)),
-        pa.array([name for ids in hits.ids for name in ids], pa.string()),
-        pa.array(hits.scores[np.isfinite(hits.scores)]),
-    ]
-    with atomic(path) as temporary:
-        pq.write_table(pa.Table.from_arrays(columns, schema=HITS), temporary, compression="zstd")
-
-
-def merge_hits(paths: Sequence[Path], queries: int, k: int) -> Hits:
-    """Return the k best of several files of hits, one in memory at a time; errors as ``open_parquet``."""
-    scores, ids = np.full((queries, k), -np.inf, np.float32), np.full((queries, k), "", object)
-    for path in paths:
-        with open_parquet(path) as file:
-            table = file.read()
-        query = table.column("query").to_numpy()
-        counts = np.bincount(query, minlength=queries)
-        place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
-        new_scores, new_ids = np.full_like(scores, -np.inf), np.full_like(ids, "")
-        new_scores[query, place] = table.column("score").to_numpy()
-        new_ids[query, place] = table.column("doc_id").to_pylist()
-        scores, ids = best(np.concatenate([scores, new_scores], axis=1), np.concatenate([ids, new_ids], axis=1), k)
-    known = np.isfinite(scores).sum(axis=1)
-    return Hits([list(row[:count]) for row, count in zip(ids, known, strict=True)], scores)

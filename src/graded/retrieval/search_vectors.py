@@ -7,12 +7,13 @@ in the run that writes them too, so that the result does not depend on which run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from graded.formats.atomic import atomic
 from graded.records import passage_text
@@ -52,10 +53,16 @@ class Passages:
     block: int = 16384
     keep: bool = False
 
-    def shards(self, unit: Rows, report: Callable[[int], None]) -> Iterator[tuple[list[str], Floats]]:
-        """Yield doc_ids and vectors, float32 ``[n, dim]`` with ``n`` up to ``block``, in the order of the corpus."""
+    def shards(
+        self, unit: Rows, report: Callable[[int], None], wanted: Container[str] | None = None
+    ) -> Iterator[tuple[list[str], Floats]]:
+        """Yield doc_ids and vectors, float32 ``[n, dim]`` with ``n`` below twice ``block``, in the corpus's order.
+
+        ``wanted`` holds the doc_ids that are asked for; no other passage is encoded, unless vectors are kept: those
+        of a whole unit serve whatever is asked for later.
+        """
         if not self.keep:
-            yield from self._encode(unit, report)
+            yield from self._encode(unit, report, wanted)
             return
         path = work_folder("vectors") / f"{content_key('vectors', self.model_key, unit.sha256, unit[2:])}.npy"
         if not path.exists():
@@ -63,7 +70,7 @@ class Passages:
                 shape = (unit.stop - unit.start, self.encoder.dim)
                 kept = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
                 at = 0
-                for ids, vectors in self._encode(unit, report):
+                for ids, vectors in self._encode(unit, report, None):
                     kept[at : at + len(ids)] = vectors
                     at += len(ids)
                 kept.flush()
@@ -75,11 +82,30 @@ class Passages:
             at += batch.num_rows
             report(batch.num_rows)
 
-    def _encode(self, unit: Rows, report: Callable[[int], None]) -> Iterator[tuple[list[str], Floats]]:
-        for batch in read_range(unit, ["doc_id", "title", "text"], self.block):
-            ids, titles, texts = (batch.column(name).to_pylist() for name in ("doc_id", "title", "text"))
-            passages = [passage_text(title, text) for title, text in zip(titles, texts, strict=True)]
+    def _encode(
+        self, unit: Rows, report: Callable[[int], None], wanted: Container[str] | None
+    ) -> Iterator[tuple[list[str], Floats]]:
+        for ids, passages in self._read(unit, report, wanted):
             yield ids, self.encoder.encode(passages, "passage", progress=report)
+
+    def _read(
+        self, unit: Rows, report: Callable[[int], None], wanted: Container[str] | None
+    ) -> Iterator[tuple[list[str], list[str]]]:
+        ids: list[str] = []
+        passages: list[str] = []
+        for batch in read_range(unit, ["doc_id", "title", "text"], self.block):
+            if wanted is not None:
+                chosen = pa.array([doc_id in wanted for doc_id in batch.column("doc_id").to_pylist()])
+                report(chosen.false_count)
+                batch = batch.filter(chosen)
+            names, titles, texts = (batch.column(name).to_pylist() for name in ("doc_id", "title", "text"))
+            ids += names
+            passages += [passage_text(title, text) for title, text in zip(titles, texts, strict=True)]
+            if wanted is None or len(ids) >= self.block:
+                yield ids, passages
+                ids, passages = [], []
+        if ids:
+            yield ids, passages
 
 
 def _nothing(_: int) -> None:

@@ -1,31 +1,20 @@
-"""Units of work: each claimed by one process, finished once, found again after a restart.
+"""Units of work: finished once, found again after a restart; ``claims`` says who makes them.
 
-A unit is a file under ``.work/`` whose name is the hash of all that its content depends on. Whoever holds the
-unit's lock makes it; whoever finds the file uses it. The lock is one byte of ``.work/lock``, a POSIX lock: the
-kernel frees it when its holder dies, however it dies, so there is no lease to wait for and nothing to clean up.
-A file system that does not share locks between hosts costs work done twice, never a wrong result: a unit's
-content is a function of its name, and it appears whole or not at all.
+A unit is a file under ``.work/`` whose name is the hash of all that its content depends on.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from graded.formats.table import open_parquet
-from graded.retrieval.distributed import Place
-
-#: Seconds between two looks at units that other processes are making.
-POLL = 0.1
 
 
 class Rows(NamedTuple):
@@ -106,73 +95,3 @@ def read_range(rows: Rows, columns: Sequence[str], size: int) -> Iterator[pa.Rec
             at += batch.num_rows
             if low < high:
                 yield batch.slice(low, high - low)
-
-
-def finish(
-    paths: Sequence[Path],
-    make: Callable[[int], None],
-    place: Place,
-    *,
-    results: Sequence[Path] | None = None,
-    found: Callable[[int], None] | None = None,
-) -> int:
-    """See to it that every one of ``paths`` is there; return how many this process made.
-
-    Args:
-        paths: the units' files, content-keyed names (the same list in every process).
-        make: writes ``paths[i]``, atomically.
-        place: this process; each starts at its own part of the list, so that they seldom meet.
-        results: what each unit is for; where that is there, the unit is no longer needed (and may be gone).
-        found: called with each unit that was there already, or that another process made.
-
-    Units that another living process is making are waited for; those of a dead one are taken over.
-    """
-
-    def needed(index: int) -> bool:
-        return not (paths[index].exists() or (results is not None and results[index].exists()))
-
-    turn = len(paths) * place.rank // place.world
-    missing, mine = [*range(turn, len(paths)), *range(turn)], set[int]()
-    with _lock_file() as lock:
-        while missing:
-            before = len(mine)
-            for index in missing:
-                if needed(index) and _claim(lock, paths[index]):
-                    try:
-                        if needed(index):
-                            make(index)
-                            mine.add(index)
-                    finally:
-                        _release(lock, paths[index])
-            left = [index for index in missing if needed(index)]
-            for index in set(missing) - set(left) - mine:
-                if found:
-                    found(index)
-            missing = left
-            if missing and len(mine) == before:
-                time.sleep(POLL)
-    return len(mine)
-
-
-@contextmanager
-def _lock_file() -> Iterator[IO[bytes]]:
-    path = work_folder("lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        yield file
-
-
-def _offset(path: Path) -> int:
-    return int(hashlib.sha256(path.name.encode()).hexdigest()[:14], 16)
-
-
-def _claim(lock: IO[bytes], path: Path) -> bool:
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(path))
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
-
-
-def _release(lock: IO[bytes], path: Path) -> None:
-    fcntl.lockf(lock, fcntl.LOCK_UN, 1, _offset(path))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from graded import params
-from graded.analysis.pool import run_path, write_pool
+from graded.analysis.pool import pool_set
 from graded.console import run, say
 from graded.errors import DataError, MissingError, ParamError
 from graded.formats import atomic, table
@@ -50,6 +50,11 @@ class Set(params.Section):
     unknown: Literal["error", "drop"] = "error"
     #: Folder under ``benchmark.path`` with the base's runs (<ql>-<dl>.trec) that make the pool.
     pool_runs: str | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether it brings passages."""
+        return (self.corpus or ("own" if self.source == "clirmatrix" else "shared")) == "own"
 
     def reader(self, path: Path, languages: list[str]) -> Reader:
         """Return the set's files as one source."""
@@ -92,22 +97,40 @@ def main() -> None:
     readers = {name: one.reader(chosen.path, languages) for name, one in chosen.sets.items()}
     if not any(reader.directions() for reader in readers.values()):
         raise ParamError("benchmark.sets: none of the sets has a folder for one of the run's languages")
+    homes = corpora(chosen, readers)
     with atomic.atomic_folder(OUT) as out:
-        for name, one in chosen.sets.items():
+        for name in sorted(chosen.sets, key=lambda name: homes[name] != name):
+            one = chosen.sets[name]
             if not name.replace("-", "").replace("_", "").isalnum():
                 raise ParamError(f"benchmark.sets: received {name!r}; a name has letters, digits, '-' and '_' only")
             if not readers[name].directions():
                 say(f"benchmark {name}: none of the run's languages; left out")
                 continue
-            record = write_set(out, name, one, readers[name])
+            record = write_set(out, name, one, readers[name], homes[name])
             if chosen.pool != "full" and one.pool_runs is not None:
-                write_pooled(out, name, record, chosen.path / one.pool_runs, chosen.pool_top)
+                pool_set(out, OUT, record, chosen.path / one.pool_runs, chosen.pool_top)
                 if chosen.pool == "candidates":
                     shutil.rmtree(out / name)
 
 
-def write_set(out: Path, name: str, one: Set, reader: Reader) -> dict[str, Any]:
-    """Write one benchmark to ``out/name`` and return its record.
+def corpora(chosen: Params, readers: dict[str, Reader]) -> dict[str, str]:
+    """Return each set's home: where its own passages are, the first set that brings all of the same source.
+
+    So two splits, or both protocols, of one source are one corpus, which is encoded once.
+    """
+    found: dict[str, str] = {}
+    whole: dict[object, str] = {}
+    for name, one in sorted(chosen.sets.items(), key=lambda item: item[1].protocol == "listed"):
+        langs = tuple(sorted({direction.doc_lang for direction in readers[name].directions()}))
+        key = (one.source, str(one.folder), langs) if one.own and not one.pool_runs else name
+        found[name] = whole.get(key, name)
+        if one.protocol == "collection":
+            whole.setdefault(key, name)
+    return found
+
+
+def write_set(out: Path, name: str, one: Set, reader: Reader, home: str) -> dict[str, Any]:
+    """Write one benchmark to ``out/name`` and return its record; its own passages are those of the set ``home``.
 
     Queries without a relevant judged passage in a direction are left out of it and counted.
     """
@@ -115,10 +138,9 @@ def write_set(out: Path, name: str, one: Set, reader: Reader) -> dict[str, Any]:
     if isinstance(reader, Clirmatrix) and (absent := reader.absent()):
         names = ", ".join(direction.name for direction in absent)
         say(f"benchmark {name}: no file of {len(absent)} directions, which are left out: {names}")
-    own = (one.corpus or ("own" if one.source == "clirmatrix" else "shared")) == "own"
-    corpora = {direction.doc_lang: CORPUS / f"{direction.doc_lang}.parquet" for direction in directions}
-    if own:
-        corpora = {lang: out / name / "corpus" / f"{lang}.parquet" for lang in corpora}
+    folder = out / home / "corpus" if one.own else CORPUS
+    corpora = {direction.doc_lang: folder / f"{direction.doc_lang}.parquet" for direction in directions}
+    if one.own and home == name:
         for lang, target in corpora.items():
             if not reader.write_passages(lang, target):
                 raise DataError(f"benchmark {name}: no passage in {lang!r}; fetch its file again")
@@ -134,7 +156,7 @@ def write_set(out: Path, name: str, one: Set, reader: Reader) -> dict[str, Any]:
         "gain": one.gain,
         "source": one.source,
         "split": one.split,
-        "directions": [entry(one, OUT / name / "corpus" if own else CORPUS) for one in directions],
+        "directions": [entry(direction, OUT / home / "corpus" if one.own else CORPUS) for direction in directions],
     }
     atomic.write_json(out / name / "benchmark.json", record)
     return record
@@ -220,30 +242,6 @@ def relevant_only(qrels: list[Qrel], queries: set[str]) -> list[Qrel]:
     """Return the judgements of those ``queries`` that have at least one relevant passage."""
     with_relevant = {row.query_id for row in qrels if row.relevance > 0} & queries
     return [row for row in qrels if row.query_id in with_relevant]
-
-
-def write_pooled(out: Path, name: str, record: dict[str, Any], runs: Path, top: int) -> None:
-    """Write ``<name>-pool``: the set's queries and qrels, over a corpus of judged passages and the first hits."""
-    home, pooled = out / name, f"{name}-pool"
-    entries = []
-    lacking = [path for one in record["directions"] if not (path := run_path(runs, one)).is_file()]
-    if lacking:
-        raise MissingError(
-            f"no {lacking[0]} for the pool of {name}: search the whole collection with the base once, then"
-            f" cp data/run/base/{name}/*.trec {runs}"
-        )
-    for lang in dict.fromkeys(one["doc_lang"] for one in record["directions"]):
-        same = [Direction(one["query_lang"], lang) for one in record["directions"] if one["doc_lang"] == lang]
-        corpus = home / "corpus" / f"{lang}.parquet"
-        corpus = corpus if corpus.is_file() else CORPUS / f"{lang}.parquet"
-        qrels = [home / direction.name / "qrels.parquet" for direction in same]
-        target = out / pooled / "corpus" / f"{lang}.parquet"
-        count = write_pool(corpus, qrels, [run_path(runs, one._asdict()) for one in same], top, target)
-        say(f"benchmark {pooled} {lang}: {count:,} of {table.count_rows(corpus):,} passages")
-        for direction in same:
-            shutil.copytree(home / direction.name, out / pooled / direction.name)
-            entries.append(entry(direction, OUT / pooled / "corpus"))
-    atomic.write_json(out / pooled / "benchmark.json", {**record, "name": pooled, "pool": top, "directions": entries})
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ from graded.formats import table
 from graded.formats.atomic import atomic_folder
 from graded.retrieval import gpu
 from graded.retrieval.distributed import place
+from graded.retrieval.peers import once
 from graded.retrieval.search import Hits
-from graded.retrieval.search_corpus import Job, Searcher
+from graded.retrieval.search_corpus import Searcher
+from graded.retrieval.search_jobs import Asked, Job
 
 ENCODER, QUERY, SAMPLE, OUT = Path("data/encoder"), Path("data/query"), Path("data/sample"), Path("data/candidate")
 SCHEMA = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("rank", pa.int32()), ("score", pa.float32())])
@@ -70,8 +72,8 @@ def search(searcher: Searcher, lang: str, progress: Progress) -> tuple[list[str]
     texts = [text for _, text in queries]
     unique = list(dict.fromkeys(texts))
     places = {text: number for number, text in enumerate(unique)}
-    job = Job(sample, [(lang, text) for text in unique])
-    [hits] = searcher.search([job], {lang: unique}, progress=progress.update)
+    job = Job(sample, [Asked(lang, text) for text in unique])
+    [hits] = searcher.search([job], progress=progress.update, tell=progress.tell)
     return [query_id for query_id, _ in queries], hits.take([places[text] for text in texts])
 
 
@@ -83,4 +85,4 @@ def rows(query_ids: list[str], hits: Hits) -> Iterator[tuple[str, str, int, floa
 
 
 if __name__ == "__main__":
-    run(main)
+    run(once(main))

@@ -22,12 +22,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 from graded import params
-from graded.analysis.compare import Difference, difference, holm
+from graded.analysis.compare import difference
+from graded.analysis.evaluation import Scores, spoken, summary
 from graded.console import run, say
 from graded.errors import MissingError
 from graded.formats import atomic, table, trec
@@ -45,9 +45,6 @@ PER_QUERY = pa.schema(
     [(name, pa.string()) for name in ("set", "query_lang", "doc_lang", "system", "query_id", "metric")]
     + [("value", pa.float64())]
 )
-
-#: system -> metric -> one value a query
-Scores = dict[str, dict[str, np.ndarray]]
 
 
 class Params(params.Section):
@@ -178,73 +175,11 @@ def long_rows(name: str, direction: Direction, queries: list[str], scores: Score
                 yield (name, *direction, system, query_id, metric, value)
 
 
-def summary(found: dict[Direction, Scores], tested: dict[Direction, dict[str, Difference]]) -> dict[str, Any]:
-    """Return a set's part of metrics/evaluate.json: each direction, then the means."""
-    record: dict[str, Any] = {}
-    for kind, same in (("mean", True), ("mean-cross", False)):
-        family = [direction for direction in found if (direction.query_lang == direction.doc_lang) == same]
-        adjusted = corrected({direction: tested[direction] for direction in family})
-        parts = {direction.label: one_direction(found[direction], adjusted[direction]) for direction in family}
-        record |= parts
-        if len(parts) > 1:
-            record[kind] = mean(list(parts.values()))
-    return record
-
-
-def spoken(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a set's record that fit a screen: its languages and its means."""
-    return {label: part for label, part in record.items() if "-" not in label or label == "mean-cross"}
-
-
 def tell(name: str, record: dict[str, Any], metric: str) -> None:
     """Print one line for each language, and one for the mean over directions whose languages differ."""
     for label, part in spoken(record).items():
         change = part[metric] - part["base"][metric]
         say(f"evaluate {name} {label}: {metric} {part[metric]:.4f}, base {part['base'][metric]:.4f} ({change:+.4f})")
-
-
-Tested = dict[str, dict[str, float]]
-
-
-def corrected(tested: dict[Direction, dict[str, Difference]]) -> dict[Direction, Tested]:
-    """Return direction -> metric -> the record of its difference, with Holm's p over the directions given."""
-    metrics = next(iter(tested.values()), {})
-    families = {metric: holm({direction: one[metric].p for direction, one in tested.items()}) for metric in metrics}
-    return {
-        direction: {
-            metric: {
-                "mean": digits(value.mean),
-                "low": digits(value.low),
-                "high": digits(value.high),
-                "p": digits(value.p),
-                "p_holm": digits(families[metric][direction]),
-            }
-            for metric, value in one.items()
-        }
-        for direction, one in tested.items()
-    }
-
-
-def one_direction(scores: Scores, tested: Tested) -> dict[str, Any]:
-    """Return one direction's record."""
-    means = {name: {metric: digits(column.mean()) for metric, column in one.items()} for name, one in scores.items()}
-    queries = len(next(iter(scores["tuned"].values())))
-    return {**means.pop("tuned"), "queries": queries, **means, "difference": tested}
-
-
-def mean(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the plain mean of several directions, each weighing the same; of the systems that all of them have."""
-    record: dict[str, Any] = {metric: digits(np.mean([part[metric] for part in parts])) for metric in parts[0]["base"]}
-    for system in ("base", "bm25"):
-        if all(system in part for part in parts):
-            names = list(parts[0][system])
-            record[system] = {metric: digits(np.mean([part[system][metric] for part in parts])) for metric in names}
-    return record
-
-
-def digits(value: Any) -> float:
-    """Round to six decimals, so that a diff shows changes and no noise of the last bit."""
-    return round(float(value), 6) + 0.0
 
 
 if __name__ == "__main__":

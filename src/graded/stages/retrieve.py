@@ -4,9 +4,10 @@ Reads: the encoder's folder (--encoder), data/benchmark/, the corpora that it na
 Writes: <run>/<set>/<ql>-<dl>.trec (--run), and <run>/searched.json where ``retrieve.sets`` or ``retrieve.directions``
 leave some out: {"<set>": ["<ql>-<dl>", ...]}.
 
-Each corpus is encoded once, whatever the number of sets and query languages that search it; each language's queries
-are encoded once. Also under `accelerate launch -m graded.stages.retrieve --encoder ... --run ...`: the processes
-share the work, the first one writes.
+Each corpus is encoded once, whatever the number of sets and query languages that search it or rank passages listed of
+it; where all of them rank listed passages, those alone are encoded. Each language's queries are encoded once.
+Also under `accelerate launch -m graded.stages.retrieve --encoder ... --run ...`: the processes share the work, the
+first one writes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from graded import params
@@ -27,16 +27,15 @@ from graded.formats import atomic, table, trec
 from graded.records import Direction, Query
 from graded.retrieval import gpu
 from graded.retrieval.distributed import place
-from graded.retrieval.rerank import rerank
+from graded.retrieval.peers import once
 from graded.retrieval.search import Hits
-from graded.retrieval.search_corpus import Job, Searcher
+from graded.retrieval.search_corpus import Searcher
+from graded.retrieval.search_jobs import Asked, Job
 from graded.retrieval.shards import same_content
 
 BENCHMARK = Path("data/benchmark")
 #: What a run's tag says about its index.
 APPROXIMATE: dict[str, list[str]] = {"exact": [], "hnsw": ["hnsw"], "ivf": ["ivf"]}
-#: In the place of what only the first process knows.
-NONE = Hits([], np.zeros((0, 0), np.float32))
 
 
 class Params(params.Section):
@@ -48,7 +47,8 @@ class Params(params.Section):
     dtype: Literal["float32", "bfloat16"] = "float32"
     #: Passages that a process claims at a time; what a restart can lose.
     unit: int = Field(65536, ge=1)
-    #: ``drop``: vectors never touch the disk. ``keep``: float16 under .work/vectors/, for later searches.
+    #: ``drop``: vectors never touch the disk. ``keep``: those of whole corpora, float16 under .work/vectors/, for
+    #: later searches.
     embeddings: Literal["drop", "keep"] = "drop"
     #: Benchmarks that are searched; null: all.
     sets: tuple[str, ...] | None = None
@@ -66,7 +66,13 @@ class Task(NamedTuple):
     corpus: Path
     queries: list[Query]
     #: The only passages to rank, of each query; None where the whole corpus is searched.
-    listed: list[list[str]] | None = None
+    listed: list[tuple[str, ...]] | None = None
+
+    def asked(self) -> list[Asked]:
+        """Return what each query asks of the corpus."""
+        listed: Sequence[tuple[str, ...] | None] = self.listed or [None] * len(self.queries)
+        lang = self.direction.query_lang
+        return [Asked(lang, query.text, ids) for query, ids in zip(self.queries, listed, strict=True)]
 
 
 def main() -> None:
@@ -150,12 +156,12 @@ def searched(todo: Iterable[Task]) -> dict[str, list[str]]:
     return found
 
 
-def listing(home: Path, queries: Sequence[Query]) -> list[list[str]]:
+def listing(home: Path, queries: Sequence[Query]) -> list[tuple[str, ...]]:
     """Return the judged passages of each query: what the re-ranking protocol lists."""
     judged: dict[str, list[str]] = {query.query_id: [] for query in queries}
     for query_id, doc_id in table.read_rows(home / "qrels.parquet", "query_id", "doc_id"):
         judged[query_id].append(doc_id)
-    return list(judged.values())
+    return [tuple(ids) for ids in judged.values()]
 
 
 def search(searcher: Searcher, todo: Sequence[Task], label: str) -> list[Hits]:
@@ -163,42 +169,17 @@ def search(searcher: Searcher, todo: Sequence[Task], label: str) -> list[Hits]:
 
     Corpora of the same bytes are one, wherever they lie.
     """
-    asked: dict[Path, dict[tuple[str, str], int]] = {}
-    home = same_content(task.corpus for task in todo if task.listed is None)
+    home = same_content(task.corpus for task in todo)
+    asked: dict[Path, dict[Asked, int]] = {}
     for task in todo:
-        if task.listed is None:
-            places = asked.setdefault(home[task.corpus], {})
-            for query in task.queries:
-                places.setdefault((task.direction.query_lang, query.text), len(places))
-    groups = texts(task for task in todo if task.listed is None)
+        places = asked.setdefault(home[task.corpus], {})
+        for query in task.asked():
+            places.setdefault(query, len(places))
     jobs = [Job(corpus, list(places)) for corpus, places in asked.items()]
     with Progress(label, sum(table.count_rows(corpus) for corpus in asked), "passages") as progress:
-        hits = dict(zip(asked, searcher.search(jobs, groups, progress=progress.update), strict=True))
-    return [
-        rank_listed(searcher, task)
-        if task.listed is not None
-        else hits[home[task.corpus]].take(
-            [asked[home[task.corpus]][task.direction.query_lang, query.text] for query in task.queries]
-        )
-        for task in todo
-    ]
-
-
-def texts(todo: Iterable[Task]) -> dict[str, list[str]]:
-    """Return each query language's texts, each once."""
-    found: dict[str, dict[str, None]] = {}
-    for task in todo:
-        found.setdefault(task.direction.query_lang, {}).update(dict.fromkeys(query.text for query in task.queries))
-    return {lang: list(group) for lang, group in found.items()}
-
-
-def rank_listed(searcher: Searcher, task: Task) -> Hits:
-    """Return the hits of a task that ranks listed passages alone: the work of the first process."""
-    if task.listed is None or not searcher.place.first:
-        return NONE
-    vectors = searcher.encode_queries(texts([task]))
-    stacked = np.stack([vectors[task.direction.query_lang, query.text] for query in task.queries])
-    return rerank(searcher.passages.encoder, task.corpus, stacked, task.listed, searcher.k)
+        found = searcher.search(jobs, progress=progress.update, tell=progress.tell)
+    hits = dict(zip(asked, found, strict=True))
+    return [hits[home[task.corpus]].take([asked[home[task.corpus]][query] for query in task.asked()]) for task in todo]
 
 
 def lines(queries: Sequence[Query], hits: Hits) -> Iterator[trec.Hit]:
@@ -209,4 +190,4 @@ def lines(queries: Sequence[Query], hits: Hits) -> Iterator[trec.Hit]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(once(main))
