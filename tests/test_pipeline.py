@@ -143,6 +143,8 @@ def reader(project: Path) -> Path:
     script = f'#!/bin/sh\nexec {sys.executable} -c "from graded.cli import main; main()" "$@"\n'
     (project / "bin" / "graded").write_text(script, encoding="utf-8")
     (project / "bin" / "graded").chmod(0o755)
+    clones.git(project.parent, "init", "--quiet", "--bare", "origin.git")
+    clones.git(project, "remote", "add", "origin", str(project.parent / "origin.git"))
     return project
 
 

@@ -23,6 +23,11 @@ from tests.standin import StandIn
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("team"), pytest.mark.timeout(1500)]
 
+#: What sharing an experiment moves, by how much of it is shared.
+NUMBERS = "B: dvc exp push --no-cache (the numbers)"
+RESULTS = "B: dvc push data/evaluate report"
+WEIGHTS = "B: dvc exp push (the rest, with the weights)"
+COMPARE = "import sys; sys.argv[1:] = ['compare', 'main', 'strict']; from graded.cli import main; main()"
 TAIL = ["pair", "train", "retrieve@tuned", "evaluate", "report"]
 
 
@@ -121,20 +126,25 @@ def test_b_without_a_key_runs_an_experiment_for_nothing_and_shares_it(
     assert ran(said) == TAIL
     assert team.api.counts.billed.total() == billed
     assert "dollars spent  0.00" in team.do(b, "graded", "summary")
-    team.do(b, "dvc", "exp", "push", "origin", "strict", step="B: dvc exp push (weights and the rest)")
-    team.do(
-        b, "dvc", "exp", "push", "--no-cache", "origin", "strict", step="B: dvc exp push --no-cache (metrics alone)"
-    )
-    assert clones.git(b, "status", "--porcelain", "--", "sample", "data/ledger.dvc") == ""
     a = team.home / "a"
-    team.do(a, "dvc", "exp", "pull", "origin", "strict", step="A: dvc exp pull (weights and the rest)")
+    team.do(b, "dvc", "exp", "push", "--no-cache", "origin", "strict", step=NUMBERS)
+    team.do(a, "dvc", "exp", "pull", "--no-cache", "origin", "strict", step="A: dvc exp pull --no-cache")
     [ref] = clones.git(a, "for-each-ref", "--format=%(refname)", "refs/exps/**/strict").split()
     assert json.loads(clones.git(a, "show", f"{ref}:metrics/evaluate.json"))["sample"]["mean"]["nDCG@10"] >= 0
+    untested = clones.run(a, "python", "-c", COMPARE, **team.bucket.environment)
+    assert untested.returncode == 1
+    assert "whoever has it runs 'dvc push data/evaluate' there" in untested.stderr
+    team.do(b, "dvc", "push", "data/evaluate", "report", step=RESULTS)
+    assert "sample" in team.do(a, "python", "-c", COMPARE, step="A: graded compare main strict")
+    team.do(b, "dvc", "exp", "push", "origin", "strict", step=WEIGHTS)
+    assert clones.git(b, "status", "--porcelain", "--", "sample", "data/ledger.dvc") == ""
+    team.do(a, "dvc", "exp", "pull", "origin", "strict", step="A: dvc exp pull (weights and the rest)")
     moved = {step: up + down for step, up, down in team.moved}
     assert moved["B: dvc exp run -S tau=3"] < 0.05 * whole
-    assert moved["B: dvc exp push --no-cache (metrics alone)"] < 0.05 * whole
+    assert moved[NUMBERS] == 0, "git alone moves it"
+    assert 0 < moved[RESULTS] < 0.05 * whole
     weights = size(b / "data/model" / "model.safetensors")
-    rest = moved["B: dvc exp push (weights and the rest)"] - weights
+    rest = moved[RESULTS] + moved[WEIGHTS] - weights
     assert 0 < rest < 0.05 * whole
     with capsys.disabled():
         print(f"\nthe team's data: {whole:,} bytes, a model's weights {weights:,} of them")

@@ -201,5 +201,5 @@ def test_revisions_that_cannot_be_read(repository: Path) -> None:
     with pytest.raises(ParamError, match=r"received bm25 nDCG@10; .* base nDCG@10, tuned nDCG@10"):
         compare("one", "two", system="bm25")
     sh("rm", "-rf", ".dvc/cache")
-    with pytest.raises(MissingError, match="dvc push -A"):
+    with pytest.raises(MissingError, match="dvc push data/evaluate"):
         compare("one", "workspace")

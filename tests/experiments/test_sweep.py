@@ -41,6 +41,14 @@ def write_sweep(folder: Path, taus: Sequence[float], seconds: float = 0.0) -> No
     (folder / "sweeps" / "mini.yaml").write_text(json.dumps(text), encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def swept(repo: Path) -> Path:
+    """The repository with the experiments of tau 1 and 3; where the first test has run, they are there already."""
+    write_sweep(repo, [1, 3])
+    graded(repo, "sweep", "mini")
+    return repo
+
+
 def test_a_sweep_from_start_to_table(repo: Path) -> None:
     write_sweep(repo, [1, 2.5])
     said = graded(repo, "sweep", "mini", code=1)
@@ -62,7 +70,8 @@ def test_a_sweep_from_start_to_table(repo: Path) -> None:
     assert toy.run(repo, "git", "status", "--porcelain", "--untracked-files=no") == ""
 
 
-def test_equal_means_equal_params_and_source(repo: Path) -> None:
+def test_equal_means_equal_params_and_source(swept: Path) -> None:
+    repo = swept
     write_sweep(repo, [1, 3])
     assert "2 there already" in graded(repo, "sweep", "mini", "--dry")
     params, stage = repo / "params.yaml", repo / "stage.py"
@@ -81,7 +90,8 @@ def test_equal_means_equal_params_and_source(repo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_results_are_what_the_experiments_scored(repo: Path) -> None:
+def test_results_are_what_the_experiments_scored(swept: Path) -> None:
+    repo = swept
     said = graded(repo, "results", "--sweep", "mini", "--out", "results/mini.csv")
     assert "2 experiments" in said
     rows = tidy.read(repo / "results" / "mini.csv")
@@ -116,7 +126,8 @@ def test_results_of_names_that_are_none(repo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_experiments_of_a_teammate_count_and_are_gathered(repo: Path, tmp_path: Path) -> None:
+def test_experiments_of_a_teammate_count_and_are_gathered(swept: Path, tmp_path: Path) -> None:
+    repo = swept
     toy.run(tmp_path, "git", "init", "--quiet", "--bare", "--initial-branch", "main", "origin.git")
     toy.run(repo, "dvc", "remote", "add", "--force", "--default", "store", str(tmp_path / "store"))
     toy.run(repo, "git", "remote", "add", "origin", str(tmp_path / "origin.git"))

@@ -192,6 +192,8 @@ def test_two_processes_mine_and_one_of_them_says_what_is_wrong(tmp_path: Path, t
     said = [line for line in done.stderr.splitlines() if line.startswith("graded: ")]
     assert len(said) == 1
     assert "holds no pair" in said[0]
+    root = done.stderr.rpartition("Root Cause")[2]
+    assert f"traceback : {said[0].removeprefix('graded: ')}" in root, "docs/training.md points there"
 
 
 @pytest.mark.slow

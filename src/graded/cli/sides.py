@@ -175,7 +175,7 @@ def _fetch(revision: str) -> bytes:
         cause = str(error).splitlines()[0]
         raise MissingError(
             f"no {PER_QUERY} of {revision} in the cache or on the remote ({cause});"
-            f" whoever has it runs 'dvc push -A', or: git checkout {revision} && dvc repro evaluate"
+            f" whoever has it runs 'dvc push data/evaluate' there, or: git checkout {revision} && dvc repro evaluate"
         ) from None
     return content
 

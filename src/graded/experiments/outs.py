@@ -105,5 +105,5 @@ def _absent(commit: str, path: str, error: Exception) -> MissingError | ServiceE
     said = (" ".join(str(error).split()) or type(error).__name__)[:160]
     return MissingError(
         f"{path} of commit {commit[:7]} is neither in the cache nor on a remote ({said});"
-        " its owner runs 'dvc exp push REMOTE NAME'"
+        f" its owner runs 'dvc exp push REMOTE NAME' (all, its model too), or where it is applied 'dvc push {path}'"
     )
