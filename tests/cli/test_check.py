@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from graded.cli.check import legal
-from graded.errors import GradedError
+from graded import params
+from graded.cli.check import fit, legal, needed
+from graded.errors import GradedError, ParamError
 from tests.conftest import ROOT
 
 
@@ -45,3 +46,17 @@ def test_a_fault_is_one_line(text: str, was: str, now: str, says: str) -> None:
         legal(Path("params.yaml"))
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pipeline_without_a_stage_needs_no_section_for_it(text: str) -> None:
+    Path("dvc.yaml").write_text("stages: {pair: {cmd: x, params: [tau, pair.size]}}", encoding="utf-8")
+    assert needed(Path("dvc.yaml")) == ("pair",)
+    assert needed(Path("other.yaml")) == params.SECTIONS
+    few = "tau: 2\nlanguages: [fi]\nannotator: a\nannotators: [a]\nseed: 1\n"
+    Path("params.yaml").write_text(few + "pair: {}\n", encoding="utf-8")
+    fit(Path("params.yaml"), needed(Path("dvc.yaml")))
+    with pytest.raises(ParamError, match="section 'encoder' is missing"):
+        fit(Path("params.yaml"))
+    Path("params.yaml").write_text(few, encoding="utf-8")
+    with pytest.raises(ParamError, match="section 'pair' is missing"):
+        fit(Path("params.yaml"), needed(Path("dvc.yaml")))

@@ -9,12 +9,14 @@ import pytest
 import yaml
 
 from graded import params
+from graded.cli.profile import overlay
 from graded.cli.sweep import check, share
 from graded.errors import MissingError, ParamError
 from graded.experiments import grid
 from graded.experiments.plan import resolve
 from tests.conftest import ROOT
 
+PAPER = "profiles/paper.yaml"
 SWEEPS = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
 
 
@@ -102,12 +104,17 @@ def test_overrides_set_just_what_they_say(
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_every_shipped_sweep_is_legal_on_the_sample(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Full values too, where they name no annotator that the sample lacks: each stage takes each point."""
+def test_every_shipped_sweep_is_legal(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full values too, on the paper's profile: each stage takes each point."""
     monkeypatch.chdir(ROOT)
     _, sweep = grid.load(name)
     assert {"full", "sample"} <= set(sweep.form)
+    texts = {path: Path(path).read_text(encoding="utf-8") for path in ("params.yaml", "dvc.yaml", PAPER)}
+    paper = overlay(texts["params.yaml"], texts[PAPER])
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(texts["dvc.yaml"], encoding="utf-8")
     for kind, one in sweep.form.items():
+        Path("params.yaml").write_text(paper if kind == "full" else texts["params.yaml"], encoding="utf-8")
         points = grid.expand(name, one)
         assert len({point.name for point in points}) == len(points) > 1
         resolve(points[:: max(1, len(points) // 4)], check)
@@ -132,6 +139,10 @@ def test_a_value_no_stage_takes_names_the_experiment(monkeypatch: pytest.MonkeyP
         resolve([grid.Point("bad", {"train.objective": "infonse"})], check)
     with pytest.raises(ParamError, match=r"no stage reads train\.negatives\.shared_mined.*did you mean 'share_mined'"):
         resolve([grid.Point("bad", {"train.negatives.shared_mined": 0.5})], check)
+    with pytest.raises(ParamError, match=r"^bad: evaluate\.metrics: nDCG@100 looks 100 deep, and retrieve\.k:"):
+        resolve([grid.Point("bad", {"retrieve.k": 50})], check)
+    with pytest.raises(ParamError, match=r"^bad: annotator: received 'gpt-4o'"):
+        resolve([grid.Point("bad", {"annotator": "gpt-4o"})], check)
 
 
 def test_no_such_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

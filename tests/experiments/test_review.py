@@ -15,7 +15,7 @@ import yaml
 
 from graded.errors import MissingError, ServiceError
 from graded.experiments import comment, github
-from graded.experiments.review import Review, Row
+from graded.experiments.review import Review, Row, changed
 from tests.experiments import toy
 
 pytestmark = pytest.mark.xdist_group("review")
@@ -69,6 +69,22 @@ def test_without_the_values_of_queries_git_alone_says_what_changed(repo: Path, t
     said = review(clone, "--out", "comment.md", code=1)
     assert "evaluate would run" in said
     assert "**dvc.lock has drifted**: evaluate would run" in (clone / "comment.md").read_text(encoding="utf-8")
+
+
+def test_a_metric_is_found_under_its_other_names() -> None:
+    """A set over a pool keeps its name; one that an approximate index searches now stands beside its exact value."""
+    before: dict[str, Any] = {"pool": {"fi": {"nDCG@10-pool": 0.5}}, "full": {"fi": {"nDCG@10": 0.5, "nDCG@100": 0.9}}}
+    after: dict[str, Any] = {"pool": {"fi": {"nDCG@10-pool": 0.6}}, "full": {"fi": {"nDCG@10-hnsw": 0.4}}}
+    rows = changed(before, after, "nDCG@10")
+    assert rows == [
+        Row("pool", "fi", 0.5, 0.6, named="nDCG@10-pool"),
+        Row("full", "fi", 0.5, 0.4, named="nDCG@10 → nDCG@10-hnsw"),
+    ]
+    assert changed(before, after, "nDCG@10-hnsw") == [Row("full", "fi", None, 0.4)]
+    text = comment.markdown(Review("a" * 40, "b" * 40, "nDCG@10", [], {}, rows, "", []))
+    assert "| fi (nDCG@10 → nDCG@10\\-hnsw) |" in text.replace("\\(", "(").replace("\\)", ")")
+    assert "<details>" not in text  # a hyphen in a metric's name makes no cross-lingual direction
+    assert "approximate index" in text
 
 
 def test_a_revision_that_is_none(repo: Path) -> None:

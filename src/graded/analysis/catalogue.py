@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from graded.analysis import figures_across, figures_sweep, published, tables_arms, tables_paper
+from graded.analysis import figures_across, figures_sweep, published, tables_arms, tables_paper, variants
 from graded.analysis.figures import Figure, Row
 from graded.analysis.tables import Scores, Table
 
@@ -14,9 +14,18 @@ MINED = "MRR@10"
 
 
 def primary(rows: Sequence[Row]) -> str:
-    """Return the metric to show: nDCG@10 where it was measured, else the one with the most rows."""
-    counts = Counter(row["metric"] for row in rows)
+    """Return the metric to show: nDCG@10 where it was measured, else the one with the most rows.
+
+    Results may hold it under another of its names (``nDCG@10-pool``, ``nDCG@10-hnsw``): see :func:`measured`.
+    """
+    counts = Counter(variants.plain(row["metric"]) for row in rows)
     return "nDCG@10" if "nDCG@10" in counts or not counts else counts.most_common(1)[0][0]
+
+
+def measured(rows: Sequence[Row], set_name: str, metric: str) -> list[str]:
+    """Return the names of ``metric`` under which a benchmark has the fine-tuned encoder's values, the plain first."""
+    have = {row["metric"] for row in rows if row["set"] == set_name and row["system"] == "tuned"}
+    return [name for name in variants.forms(metric) if name in have]
 
 
 def sets(rows: Sequence[Row]) -> list[str]:
@@ -40,11 +49,11 @@ def figures(rows: Sequence[Row]) -> Iterator[Figure]:
         for figure in (
             figures_sweep.curves(mine, annotator, set_name, metric),
             figures_across.across(mine, annotator, set_name, metric),
-            figures_sweep.mined(mine, annotator, set_name, MINED if _has(mine, set_name, MINED) else metric),
+            figures_sweep.mined(mine, annotator, set_name, _mined(mine, set_name, metric)),
         ):
             if figure:
                 yield figure._replace(
-                    name=_free(figure.name + suffix, found), caption=f"{figure.caption} {_trained(family)}"
+                    name=_free(figure.name + suffix, found), caption=_about(figure.caption, family, metric)
                 )
 
 
@@ -56,17 +65,18 @@ def tables(rows: Sequence[Row], scores: Scores | None = None) -> Iterator[Table]
             tables_paper.mixtures(mine, annotator, set_name, metric, scores),
             tables_paper.across(mine, annotator, set_name, metric, scores),
             tables_arms.objectives(mine, annotator, set_name, metric),
-            tables_arms.mined(mine, annotator, set_name, MINED if _has(mine, set_name, MINED) else metric),
+            tables_arms.mined(mine, annotator, set_name, _mined(mine, set_name, metric)),
         ):
             if table:
                 name = _free(f"{table.name}-{annotator}{suffix}", found)
-                yield table._replace(name=name, caption=f"{table.caption} {_trained(family)}")
+                yield table._replace(name=name, caption=_about(table.caption, family, metric))
 
 
-def _trained(family: tuple[str, ...]) -> str:
-    """Return the sentence that says how long all arms of a family were trained."""
+def _about(caption: str, family: tuple[str, ...], metric: str) -> str:
+    """Return a caption with how long all arms of a family were trained, and what stands behind the metric's name."""
     budget = family[2].partition("#")[0].strip()
-    return f"Trained for {budget}." if budget else ""
+    trained = f"Trained for {budget}." if budget else ""
+    return " ".join(filter(None, (caption, trained, variants.told([metric]))))
 
 
 def _free(name: str, found: Counter[str]) -> str:
@@ -85,14 +95,19 @@ def languages(rows: Sequence[Row]) -> list[str]:
 
 
 def _each(rows: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...], list[Row], str, str, str]]:
-    """Yield (what to put behind a name, family, its rows of one annotator, annotator, set, metric)."""
-    metric, several = primary(rows), len(sets(rows)) > 1
+    """Yield (what to put behind a name, family, its rows of one annotator, annotator, set, metric's name there)."""
+    first, several = primary(rows), len(sets(rows)) > 1
     for family in families(rows):
         mine = [row for row in rows if _family(row) == family]
         for annotator in dict.fromkeys(row["annotator"] for row in mine):
             for set_name in sets(mine):
-                yield f"-{set_name}" if several else "", family, mine, annotator, set_name, metric
+                for metric in measured(mine, set_name, first):
+                    suffix = (f"-{set_name}" if several else "") + metric.removeprefix(first)
+                    yield suffix, family, mine, annotator, set_name, metric
 
 
-def _has(rows: Sequence[Row], set_name: str, metric: str) -> bool:
-    return any(row["set"] == set_name and row["metric"] == metric and row["share_mined"] is not None for row in rows)
+def _mined(rows: Sequence[Row], set_name: str, metric: str) -> str:
+    """Return the metric of mined negatives: MRR, searched as ``metric`` was, where it was measured."""
+    wanted = MINED + metric.removeprefix(variants.plain(metric))
+    mine = (row for row in rows if row["set"] == set_name and row["share_mined"] is not None)
+    return wanted if any(row["metric"] == wanted for row in mine) else metric

@@ -41,6 +41,8 @@ class Figure(NamedTuple):
     legend: tuple[Key, ...] = ()
     rows: tuple[Row, ...] = ()
     columns: int = 3
+    #: Between two panels of a row, in points: room for what stands to the left and right of their axes.
+    gap: int = 74
 
 
 def slug(name: str) -> str:
@@ -60,9 +62,9 @@ def figure_spec(figure: Figure) -> dict[str, Any]:
     import altair as alt
 
     panels = [panel.chart + headline(panel) for panel in figure.panels]
-    body = alt.concat(*panels, columns=figure.columns, bounds="flush", spacing={"row": 74, "column": 74}).resolve_scale(
-        color="independent", shape="independent"
-    )
+    body = alt.concat(
+        *panels, columns=figure.columns, bounds="flush", spacing={"row": 74, "column": figure.gap}
+    ).resolve_scale(color="independent", shape="independent")
     chart = alt.vconcat(body, legend(figure.legend), spacing=24) if figure.legend else body
     spec = chart.properties(title=alt.TitleParams(figure.title, fontSize=15, offset=14)).to_dict(validate=False)
     spec["config"] = theme.config() | {"legend": {"disable": True}}

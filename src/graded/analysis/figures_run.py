@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graded.analysis import figures_theme as theme
-from graded.analysis import published
+from graded.analysis import published, variants
 from graded.analysis.figures import Figure, Key, Panel, Row
 
 
@@ -150,7 +150,10 @@ def span(low: float | None, high: float | None, digits: str = ".4f") -> str:
 
 
 def _of(rows: Sequence[Row], set_name: str, metric: str) -> list[Row]:
-    return [row for row in rows if row["set"] == set_name and row["metric"] == metric]
+    """Return the rows of a benchmark and metric; what is exact beside an approximate index (BM25) is among them."""
+    names = {"base": metric, "tuned": metric}
+    exact = variants.exact(metric)
+    return [row for row in rows if row["set"] == set_name and row["metric"] == names.get(row["system"], exact)]
 
 
 def _has(rows: Sequence[Row], system: str) -> bool:

@@ -124,12 +124,13 @@ def one_model(
     )
     outcome = race(asked.arms, ladder, run, seed=own, confidence=settings.confidence, tell=tell)
     base = base_means(list(done), asked, settings)
+    beside = (whole[1] or full) if asked.extra else None
     seconds = [spent for name in done if (spent := durations.of(name)) is not None]
     share = outcome.spent / (max(map(len, asked.arms.values())) * full)
     say(
         f"calibrate {title}: {len(done)} runs, {share:.0%} of the grid's training, {clock(sum(seconds))} of experiments"
     )
-    return Found(asked, full, outcome, share, sum(seconds) if seconds else None, base)
+    return Found(asked, full, beside, outcome, share, sum(seconds) or None, base)
 
 
 def base_means(names: list[str], asked: calibration.Question, settings: Settings) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +19,12 @@ WIDTH = 100
 
 
 class Found(NamedTuple):
-    """Outcome of one model: full size in pairs a language, share of the grid's training, seconds (None: not recorded),
-    and the base encoder's mean for each subject."""
+    """Outcome of one model: full size in pairs a language, and of the second language of a mixture; share of the grid's
+    training, seconds (None: not recorded), and the base encoder's mean for each subject."""
 
     asked: calibration.Question
     full: int
+    full_extra: int | None
     outcome: Result
     share: float
     seconds: float | None
@@ -31,11 +33,12 @@ class Found(NamedTuple):
 
 def tell(subject: str, look: Look) -> None:
     """Say what one look showed."""
-    means = ", ".join(f"{arm}: {mean:.4f}" for arm, mean in look.means.items())
+    means = ", ".join(f"tau {arm} {mean:.4f}" for arm, mean in look.means.items())
     gone = "".join(
         f"; {what} {', '.join(arms)}" for what, arms in (("out", look.out), ("left behind for cost", look.left)) if arms
     )
-    say(f"look {subject} at {look.size:,} pairs, {look.queries} queries: {means}{gone}")
+    text = f"look {subject} at {look.size:,} pairs, {look.queries} queries: {means}{gone}"
+    say(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
 
 
 def status(look: Look, arm: str, open_arms: tuple[str, ...], best: str) -> str:
@@ -78,19 +81,22 @@ def command(found: Found) -> str:
     best = {subject: verdict.best for subject, verdict in found.outcome.verdicts.items()}
     values: dict[str, Any] = {"pair.target": found.asked.target}
     if found.asked.extra is not None:
-        values["pair.extra.language"] = found.asked.extra
+        values |= {"pair.extra.language": found.asked.extra, "pair.extra.size": found.full_extra}
     values |= {"tau": calibration.tau_of(found.asked, best), "pair.size": found.full}
     settings = (one.removeprefix("++") for one in grid.overrides(values, params.load()))
     return "dvc exp run " + " ".join(f"-S {shlex.quote(one)}" for one in settings)
 
 
 def write(found: list[Found], metric: str, confidence: float, out: Path) -> None:
-    """Print the table and the line to use; write calibrate.json, calibrate.svg and calibrate.png to ``out``."""
+    """Print the table and the line to use; write calibrate.json and the figure (.vl.json, .svg, .png) to ``out``."""
+    from graded.analysis import figures_calibrate, figures_draw
+
     listed = [row for one in found for row in rows(one)]
     table(listed, metric, confidence)
     for one in found:
         for subject, verdict in one.outcome.verdicts.items():
-            say(sentence(one, subject, verdict.best, verdict.open))
+            for line in sentences(one, subject, verdict.best, verdict.open):
+                say(line)
     record = {
         "metric": metric,
         "confidence": confidence,
@@ -112,26 +118,28 @@ def write(found: list[Found], metric: str, confidence: float, out: Path) -> None
         "arms": listed,
     }
     atomic.write_json(out / "calibrate.json", record)
-    figure(listed, metric, confidence, out)
+    figures_draw.save(figures_calibrate.calibration(listed, metric, confidence), out)
     for one in found:
         say(f"use it: {command(one)}")
-    say(f"kept in {out}/calibrate.json, .svg and .png")
+    say(f"kept in {out}/calibrate.json; the figure: calibrate.png, .svg, .vl.json")
 
 
-def sentence(found: Found, subject: str, best: str, open_arms: tuple[str, ...]) -> str:
-    """Return the finding of one subject in one line."""
+def sentences(found: Found, subject: str, best: str, open_arms: tuple[str, ...]) -> list[str]:
+    """Return the finding of one subject: a line, and one more for each thing to know before it is used."""
     last = found.outcome.looks[subject][-1]
-    name = f"{subject}: tau {best}"
     if not open_arms:
-        text = f"{name} is shown to beat every other"
+        lines = [f"{subject}: tau {best} is shown to beat every other"]
     elif len(open_arms) == len(found.asked.arms[subject]) - 1:
-        text = f"{subject}: no difference shown; tau {best} leads in {last.leads[best]:.0%} of query draws"
+        lines = [f"{subject}: no difference shown; tau {best} leads in {last.leads[best]:.0%} of query draws"]
     else:
-        text = f"{name} leads; no difference shown against {', '.join(open_arms)}"
+        lines = [f"{subject}: tau {best} leads; no difference shown against {', '.join(open_arms)}"]
+    if found.asked.extra is None and any(float(arm) < float(best) for arm in open_arms):
+        lower = min(open_arms, key=float)
+        lines.append(f"  tau {lower} keeps more positives and is not shown to be worse")
     if last.means[best] < found.base[subject]:
         below = f"{last.means[best]:.4f} < {found.base[subject]:.4f}"
-        text += f"; it is below the base encoder ({below}) at {last.size:,} pairs"
-    return text
+        lines.append(f"  at {last.size:,} pairs it is below the base encoder ({below}): train on more")
+    return lines
 
 
 def table(listed: list[dict[str, Any]], metric: str, confidence: float) -> None:
@@ -162,24 +170,3 @@ def table(listed: list[dict[str, Any]], metric: str, confidence: float) -> None:
         )
         last = row["language"]
     Console(width=WIDTH, file=sys.stdout, highlight=False).print(shown)
-
-
-def figure(listed: list[dict[str, Any]], metric: str, confidence: float, out: Path) -> None:
-    """Write the figure: for each language how far each tau is behind the leader, with its interval."""
-    import altair as alt
-
-    data = alt.Data(
-        values=[
-            {**row, "ahead": -row["behind"], "from": -row["behind_high"], "to": -row["behind_low"]} for row in listed
-        ]
-    )
-    x = alt.X("ahead:Q", title=f"{metric}, leader = 0 ({confidence:.0%} simultaneous intervals)")
-    base = alt.Chart(data).encode(y=alt.Y("tau:N", title="τ"), color=alt.Color("shown:N", title=None))
-    chart = alt.layer(
-        base.mark_rule().encode(x=alt.X("from:Q"), x2="to:Q"),
-        base.mark_point(filled=True, size=60).encode(x=x),
-    ).properties(width=260, height=alt.Step(22))
-    whole = chart.facet(facet=alt.Facet("language:N", title=None), columns=3).resolve_scale(x="shared", y="independent")
-    for name in ("calibrate.svg", "calibrate.png"):
-        with atomic.atomic(out / name) as temporary:
-            whole.save(str(temporary), format=name.rsplit(".", 1)[1], scale_factor=2)

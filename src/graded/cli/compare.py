@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from graded.analysis.compare import Difference, difference, holm
+from graded.analysis.variants import POOL, approximate
 from graded.cli import here, sides
 from graded.console import say
 from graded.errors import MissingError
@@ -41,9 +42,10 @@ def compare(
               for task, (mine, other) in chosen.items()}  # fmt: skip
     rows = [row(task, metric, chosen[task], tested[task], adjusted(tested)[task]) for task in sorted(chosen)]
     show(f"{metric}: A = {a}, B = {b}", rows, markdown)
-    pooled = any(sides.POOL in task.metric for task in chosen)
+    pooled = any(POOL in task.metric for task in chosen)
     notes = [
         "-pool: of judged passages and the base's first hits; gains over the base look larger" if pooled else "",
+        approximate(task.metric for task in chosen),
         "A and B have the same value for every query" if all(mine == other for mine, other in chosen.values()) else "",
         note,
     ]

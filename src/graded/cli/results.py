@@ -69,12 +69,15 @@ def show(rows: list[dict[str, Any]], kind: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from graded.analysis import catalogue
+
     metric = str(next(iter((params.load().get("evaluate") or {}).get("metrics") or []), "nDCG@10"))
-    for name in test_sets(rows):
-        lines = [line for one in by_experiment(rows, name, metric) if (line := shown(one, kind))]
+    known = [(name, one) for name in test_sets(rows) for one in catalogue.measured(rows, name, metric)]
+    for name, measured in known:
+        lines = [line for one in by_experiment(rows, name, measured) if (line := shown(one, kind))]
         if not lines:
             continue
-        found = Table(title=f"{name}: {metric}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        found = Table(title=f"{name}: {measured}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
         found.padding = (0, 1, 0, 0)
         for at, column in enumerate(("experiment", "language", "base", "tuned", "change, 95% interval", "queries")):
             found.add_column(column, justify="right" if at > 1 else "left", overflow="fold" if at == 0 else "ellipsis")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from graded.analysis.variants import INDEXES, POOL, exact, forms
 from graded.console import say
 from graded.errors import DataError, MissingError, ParamError
 from graded.formats import table, trec
@@ -16,10 +17,6 @@ from graded.records import Direction
 BENCHMARK, PER_QUERY = Path("data/benchmark"), "data/evaluate/per_query.parquet"
 #: The name of the files here, beside Git's names of revisions.
 WORKSPACE = "workspace"
-
-
-#: Behind a metric's name where a pool was searched, not the collection; and where an index that misses some passages.
-POOL, INDEXES = "-pool", ("-hnsw", "-ivf")
 
 
 class Task(NamedTuple):
@@ -60,9 +57,9 @@ def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
     else:
         paths = [source]
     side: Side = {}
-    exact = _exact(metric)
-    measure = exact.removesuffix(POOL)
-    if qrels is not None and measure != exact:
+    searched = exact(metric)
+    measure = searched.removesuffix(POOL)
+    if qrels is not None and measure != searched:
         raise ParamError(f"--metric: received {metric!r} with --qrels {qrels}, which name no pool; legal: {measure}")
     for path in paths:
         task = _task(path, measure, qrels)
@@ -105,11 +102,6 @@ def _index(path: Path, record: dict[str, Any]) -> str:
     return next((index for index in INDEXES if tag.endswith(index)), "")
 
 
-def _exact(metric: str) -> str:
-    """Return a metric's name without that of an approximate index."""
-    return next((metric.removesuffix(index) for index in INDEXES if metric.endswith(index)), metric)
-
-
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """Return query_id -> doc_id -> relevance from a Parquet file or a TREC qrels file.
 
@@ -137,7 +129,7 @@ def of_revision(revision: str, metric: str, system: str) -> Side:
         ParamError: no such revision, system or metric.
     """
     side: Side = {}
-    legal = {metric + pool + index for pool in ("", POOL) for index in ("", *INDEXES)}
+    legal = forms(metric)
     have: set[tuple[str, str]] = set()
     for name, query_lang, doc_lang, one, query_id, measured, value in _rows(revision):
         have.add((one, measured))
@@ -189,10 +181,10 @@ def paired(ours: Side, theirs: Side) -> tuple[dict[Task, tuple[list[float], list
         DataError: no direction has a query that both sides have.
     """
     both: dict[Task, tuple[list[float], list[float]]] = {}
-    others = {task._replace(metric=_exact(task.metric)): task for task in theirs}
+    others = {task._replace(metric=exact(task.metric)): task for task in theirs}
     dropped = 0
     for task in ours:
-        other = others.pop(task._replace(metric=_exact(task.metric)), task)
+        other = others.pop(task._replace(metric=exact(task.metric)), task)
         values = theirs.get(other, {})
         queries = [query_id for query_id in ours[task] if query_id in values]
         dropped += len(ours[task].keys() ^ values.keys())

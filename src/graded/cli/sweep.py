@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,21 +14,8 @@ from graded.console import say
 from graded.errors import ParamError, ServiceError, one_of
 from graded.experiments import git, grid
 
-#: Stages whose params a sweep can set; each is checked before anything is queued.
-CHECKED = (
-    "encoder",
-    "corpus",
-    "benchmark",
-    "sample",
-    "query",
-    "candidate",
-    "grade",
-    "balance",
-    "pair",
-    "train",
-    "retrieve",
-)
 SHIPPED = "sample/texts"
+PIPELINE = Path("dvc.yaml")
 
 
 def sweep(
@@ -106,14 +92,7 @@ def consult(remote: str | None) -> None:
 
 
 def check(path: Path) -> None:
-    """Refuse a params.yaml that a stage would refuse."""
-    from graded.analysis.tau import thresholds
+    """Refuse a params.yaml that a stage of the pipeline here would refuse, or whose values do not fit each other."""
+    from graded.cli.check import fit, needed
 
-    languages = params.languages(path)
-    thresholds(params.shared("tau", path), languages)
-    for stage in CHECKED:
-        if stage in params.load(path):
-            module: Any = importlib.import_module(f"graded.stages.{stage}")
-            found = params.section(stage, module.Params, path)
-            if stage == "pair":
-                module.mixture(found, languages)
+    fit(path, needed(PIPELINE))

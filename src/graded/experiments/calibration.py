@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graded.analysis import variants
 from graded.analysis.race import Setting
 from graded.errors import DataError, MissingError, ParamError, one_of
 from graded.experiments import results
@@ -158,12 +159,14 @@ def full_size(values: Mapping[str, Any], languages: Sequence[str]) -> int:
 def dev_scores(commit: str | None, dev: Sequence[str], lang: str, metric: str, system: str = "tuned") -> np.ndarray:
     """Return float [Q]: the values of a language's development queries, all dev sets one after another.
 
+    A set that was searched over a pool, or by an approximate index, has them under the metric's name there.
+
     Raises:
         MissingError: no dev set has this language and metric.
     """
     columns = results.scores(commit)
-    keys = [(name, lang, lang, system, metric) for name in dev]
-    found = [columns[key].values for key in keys if key in columns]
+    keys = [[(name, lang, lang, system, one) for one in variants.forms(metric)] for name in dev]
+    found = [columns[key].values for same in keys for key in same if key in columns]
     if not found:
         metrics = sorted({key[4] for key in columns})
         raise MissingError(

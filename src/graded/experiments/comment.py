@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from graded.analysis.variants import told
 from graded.experiments.review import Review, Row
 
 #: The first line of the comment, by which the next one finds it.
@@ -72,7 +73,7 @@ def metrics(found: Review) -> list[str]:
     note = "p: paired randomisation test over queries, Holm-corrected over the languages of a set; noise: p ≥ 0.05."
     if found.untested:
         note = f"Not tested against noise: {cell(found.untested, 300)}"
-    return [*parts, note]
+    return [*parts, note, cell(told(part for row in found.rows for part in row.named.split(" → ")), 300)]
 
 
 def tally(rows: Iterable[Row]) -> str:
@@ -90,7 +91,8 @@ def rows_table(rows: Iterable[Row]) -> str:
         verdict = "" if row.label.startswith("mean") and row.verdict == "not tested" else row.verdict
         p = "" if row.p is None else f"{row.p:.4f}"
         shown = f"**{verdict}**" if verdict in ("higher", "lower") else verdict
-        lines.append([cell(row.label), number(row.before), number(row.after), change, interval, p, shown])
+        label = cell(f"{row.label} ({row.named})" if row.named else row.label)
+        lines.append([label, number(row.before), number(row.after), change, interval, p, shown])
     return table(["", "before", "after", "change", "95% interval", "p", ""], lines, numbers=range(1, 6))
 
 

@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from graded.analysis import variants
 from graded.analysis.compare import Difference, difference, holm
 from graded.errors import GradedError, MissingError, ServiceError
 from graded.experiments import git, results
+from graded.records import Direction
 
 METRICS = "metrics/evaluate.json"
 RUNNING = re.compile(r"Running stage '([^']+)'")
@@ -28,7 +30,8 @@ class Row(NamedTuple):
     """One language or direction of one set: the values before and after, and their paired test where it could be made.
 
     ``before`` or ``after`` is None where that side did not measure it. ``p`` is corrected over the set's languages, or
-    over its cross-lingual directions.
+    over its cross-lingual directions. ``named`` is what the metric is called there, where that is not its plain name:
+    ``nDCG@10-hnsw``, or ``nDCG@10 → nDCG@10-hnsw`` where the two sides were searched in different ways.
     """
 
     set: str
@@ -37,6 +40,7 @@ class Row(NamedTuple):
     after: float | None
     test: Difference | None = None
     p: float | None = None
+    named: str = ""
 
     @property
     def verdict(self) -> str:
@@ -109,14 +113,18 @@ def params_changed(base: str) -> dict[str, tuple[Any, Any]]:
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], metric: str) -> list[Row]:
     """Return a row for every set and direction of the two records of metrics/evaluate.json, in the order they have."""
     rows = []
+    legal = variants.forms(metric)
     for name in dict.fromkeys([*after, *before]):
         old, new = before.get(name, {}), after.get(name, {})
         for label in dict.fromkeys([*new, *old]):
-            have = {**old.get(label, {}), **new.get(label, {})}
-            measured = [one for one in (metric, f"{metric}-pool") if one in have]
-            for one in measured:
-                shown = label if one == metric else f"{label} ({one})"
-                rows.append(Row(name, shown, old.get(label, {}).get(one), new.get(label, {}).get(one)))
+            theirs, ours = old.get(label, {}), new.get(label, {})
+            for searched in dict.fromkeys(map(variants.exact, legal)):
+                same = [one for one in legal if variants.exact(one) == searched]
+                was, now = (next((one for one in same if one in side), "") for side in (theirs, ours))
+                if was or now:
+                    named = " → ".join(dict.fromkeys(filter(None, (was, now))))
+                    named = "" if named == metric else named
+                    rows.append(Row(name, label, theirs.get(was), ours.get(now), named=named))
     return rows
 
 
@@ -130,22 +138,36 @@ def tested(rows: Sequence[Row], base: str, metric: str) -> tuple[list[Row], str]
         theirs = results.scores(base)
     except GradedError as error:
         return list(rows), str(error)
-    found: dict[tuple[str, str], Difference] = {}
-    for (name, query_lang, doc_lang, system, measured), mine in ours.items():
-        other = theirs.get((name, query_lang, doc_lang, system, measured))
-        if system == "tuned" and measured == metric and other and other.queries == mine.queries:
-            label = query_lang if query_lang == doc_lang else f"{query_lang}-{doc_lang}"
-            found[name, label] = difference(mine.values, other.values, seed=13)
-    families: dict[tuple[str, bool], dict[tuple[str, str], float]] = {}
+    found: dict[tuple[str, ...], Difference] = {}
+    others = _tuned(theirs, metric)
+    for key, mine in _tuned(ours, metric).items():
+        other = others.get(key)
+        if other and other.queries == mine.queries:
+            found[key] = difference(mine.values, other.values, seed=13)
+    families: dict[tuple[str, str, bool], dict[tuple[str, ...], float]] = {}
     for key, test in found.items():
-        families.setdefault((key[0], "-" in key[1]), {})[key] = test.p
+        families.setdefault((key[0], key[2], "-" in key[1]), {})[key] = test.p
     adjusted = {key: p for family in families.values() for key, p in holm(family).items()}
     return [
-        row._replace(test=found[row.set, row.label], p=adjusted[row.set, row.label])
-        if (row.set, row.label) in found and row in differing
+        row._replace(test=found[key], p=adjusted[key])
+        if (key := (row.set, row.label, _searched(row, metric))) in found and row in differing
         else row
         for row in rows
     ], ""
+
+
+def _tuned(columns: Mapping[results.Key, results.Column], metric: str) -> dict[tuple[str, ...], results.Column]:
+    """Return (set, direction, metric without an index's name) -> values of the fine-tuned encoder."""
+    legal = variants.forms(metric)
+    return {
+        (name, Direction(query_lang, doc_lang).label, variants.exact(measured)): column
+        for (name, query_lang, doc_lang, system, measured), column in columns.items()
+        if system == "tuned" and measured in legal
+    }
+
+
+def _searched(row: Row, metric: str) -> str:
+    return variants.exact(row.named.rpartition(" → ")[2] or metric)
 
 
 def _here() -> dict[str, Any]:

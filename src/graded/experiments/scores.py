@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from graded.analysis.variants import forms
 from graded.formats import table
 
 #: (experiment, set, query_lang, doc_lang, system, metric)
@@ -19,15 +20,19 @@ def beside(results: Path) -> Path:
 
 
 def read(path: Path, metric: str) -> Mapping[Arm, Mapping[str, float]] | None:
-    """Return arm -> query_id -> value of the fine-tuned encoders for one metric; None where there is no such file."""
+    """Return arm -> query_id -> value of the fine-tuned encoders for one metric, whatever its name in a set.
+
+    None where there is no such file.
+    """
     if not path.is_file():
         return None
     table.open_parquet(path).close()
     found: dict[Arm, dict[str, float]] = defaultdict(dict)
     with table.connect() as connection:
         cursor = connection.execute(
-            f"SELECT {', '.join(NAMES)}, query_id, value FROM read_parquet(?) WHERE metric = ? AND system = 'tuned'",
-            [str(path), metric],
+            f"SELECT {', '.join(NAMES)}, query_id, value FROM read_parquet(?)"
+            " WHERE list_contains(?, metric) AND system = 'tuned'",
+            [str(path), list(forms(metric))],
         )
         while rows := cursor.fetchmany(100_000):
             for *arm, query_id, value in rows:

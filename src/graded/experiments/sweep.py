@@ -28,7 +28,7 @@ def announce(found: Plan, total: int, jobs: int) -> None:
     if not waiting:
         return
     if guess is None:
-        say("hours: unknown, no earlier run of this encoder is recorded here")
+        say("hours: unknown, no earlier run of this encoder is recorded here; told once the first has ended")
         return
     seconds, runs = guess
     say(f"hours: about {seconds / 3600:.1f} ({clock(seconds)}) with {jobs} at a time, from {runs} recorded runs")
@@ -116,20 +116,22 @@ def finish(queue: Queue, tasks: dict[str, dict[str, Any]], jobs: int, again: Cal
     Raises:
         ServiceError: experiments failed; the first is named with its last lines.
     """
-    ended = 0
+    left = dict(tasks)
 
     def tell(task: str, state: str, seconds: float) -> None:
-        nonlocal ended
         if state == "Running":
             say(f"start {task}")
             return
         if state == "Lost":
             say(f"{task}: its worker died; it is queued again")
             return
-        ended += 1
-        say(f"{'done' if state == 'Success' else 'FAILED'} {ended}/{len(tasks)}: {task}, {clock(seconds)}")
+        left.pop(task, None)
         if state == "Success" and seconds > 0:
             durations.record(task, seconds, tasks[task])
+        guess = durations.estimate(list(left.values()), jobs)
+        rest = f"; about {clock(guess[0])} left" if left and guess else ""
+        ended = f"{len(tasks) - len(left)}/{len(tasks)}"
+        say(f"{'done' if state == 'Success' else 'FAILED'} {ended}: {task}, {clock(seconds)}{rest}")
 
     try:
         states = drive(queue, list(tasks), jobs, tell, again)

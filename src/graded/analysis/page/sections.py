@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graded.analysis import figures_data, figures_run, published
-from graded.analysis.figures import Row
+from graded.analysis import catalogue, figures_data, figures_run, published, variants
+from graded.analysis.figures import Figure, Row
 from graded.analysis.page.blocks import Block, Column, Data, Section, Text, cell, drawing, reference
 
 #: Below this corrected p a difference counts as more than noise.
@@ -17,13 +17,23 @@ OUTCOMES = ("refused", "filtered", "truncated", "unparseable")
 def results(rows: Sequence[Row], sets: Sequence[str], metric: str) -> Section:
     """Return base against tuned of each benchmark, all metrics in one table, published systems beside."""
     blocks: list[Block] = []
-    for set_name in sets:
-        if figure := figures_run.comparison(rows, set_name, metric):
-            blocks.append(drawing(figure))
+    for set_name, name in named(rows, sets, metric):
+        if figure := figures_run.comparison(rows, set_name, name):
+            blocks.append(drawing(noted(figure, name)))
     same = [row for row in rows if row["query_lang"] == row["doc_lang"]]
     blocks.append(metric_table(same, sets))
     blocks += [found for name in sets if (found := reference(rows, name, metric))]
     return Section("results", "Results", tuple(blocks))
+
+
+def named(rows: Sequence[Row], sets: Sequence[str], metric: str) -> list[tuple[str, str]]:
+    """Return (benchmark, name of ``metric`` there) of every benchmark that has it."""
+    return [(name, one) for name in sets for one in catalogue.measured(rows, name, metric)]
+
+
+def noted(figure: Figure, metric: str) -> Figure:
+    """Return a figure whose caption says what stands behind the metric's name."""
+    return figure._replace(caption=" ".join(filter(None, (figure.caption, variants.told([metric])))))
 
 
 def metric_table(rows: Sequence[Row], sets: Sequence[str]) -> Data:
@@ -40,8 +50,9 @@ def metric_table(rows: Sequence[Row], sets: Sequence[str]) -> Data:
                     continue
                 tuned, base = found["tuned"], found["base"]
                 change = tuned["value"] - base["value"]
-                beside = (fixed(found[name]["value"]) if name in found else "" for name in others)
-                scores = (fixed(base["value"]), *beside, fixed(tuned["value"]), (f"{change:+.4f}", change))
+                beside = (values.get((set_name, lang, variants.exact(metric), name)) for name in others)
+                exact = (fixed(one["value"]) if one else "" for one in beside)
+                scores = (fixed(base["value"]), *exact, fixed(tuned["value"]), (f"{change:+.4f}", change))
                 names = (set_name, published.language(lang), metric)
                 lines.append((*names, *scores, sure(tuned), cell(tuned["queries"])))
     columns = (
@@ -50,12 +61,17 @@ def metric_table(rows: Sequence[Row], sets: Sequence[str]) -> Data:
         Column("more than noise"), Column("queries", True),
     )  # fmt: skip
     caption = "More than noise: the paired randomisation test against the base, Holm-corrected, is below 0.05."
+    caption = " ".join(filter(None, (caption, variants.told(row["metric"] for row in rows))))
     return Data("metrics", "All metrics", columns, tuple(lines), caption)
 
 
 def across(rows: Sequence[Row], sets: Sequence[str], metric: str) -> Section | None:
     """Return the matrices of query and passage languages; None where no benchmark has them."""
-    found = [figure for name in sets if (figure := figures_run.matrix(rows, name, metric))]
+    found = [
+        noted(figure, name)
+        for set_name, name in named(rows, sets, metric)
+        if (figure := figures_run.matrix(rows, set_name, name))
+    ]
     return Section("across", "Across languages", tuple(drawing(figure) for figure in found)) if found else None
 
 
@@ -151,6 +167,7 @@ def agreement(agree: Mapping[str, Any]) -> Section:
 
 def lead(rows: Sequence[Row], set_name: str, metric: str, tau: str) -> str:
     """Return one paragraph: what fine-tuning changed in a benchmark, and how sure that is."""
+    metric = next(iter(catalogue.measured(rows, set_name, metric)), metric)
     tuned = [r for r in rows if (r["set"], r["metric"], r["system"]) == (set_name, metric, "tuned")]
     mine = [row for row in tuned if row["query_lang"] == row["doc_lang"]]
     bases = [
@@ -169,8 +186,8 @@ def lead(rows: Sequence[Row], set_name: str, metric: str, tau: str) -> str:
     many = f"over {len(mine)} languages" if len(mine) > 1 else f"in {published.language(mine[0]['query_lang'])}"
     return (
         f"Fine-tuning at τ = {tau} took {metric} on {set_name} from {before:.3f} to {after:.3f} on average {many}"
-        f" ({after - before:+.3f}); the change is {sureness}."
-    )
+        f" ({after - before:+.3f}); the change is {sureness}. {variants.told([metric])}"
+    ).strip()
 
 
 def fixed(value: float) -> tuple[str, float]:

@@ -1,0 +1,100 @@
+"""The figure of a calibration: how far each tau is behind the leader, a panel for each language that was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graded.analysis import figures_theme as theme
+from graded.analysis import published
+from graded.analysis.figures import Figure, Key, Panel, Row
+from graded.analysis.figures_rows import groups
+
+#: What is shown of an arm -> its token and its mark.
+LOOKS = {
+    "best shown": ("good", "circle"),
+    "leads": ("one", "circle"),
+    "no difference shown": ("muted", "square"),
+    "shown worse": ("bad", "triangle-down"),
+}
+
+
+def calibration(rows: Sequence[Row], metric: str, confidence: float) -> Figure:
+    """Return the figure.
+
+    Args:
+        rows: one for each judged language and tau: target, extra, language, tau, size, queries, score, base, behind
+            with its ends behind_low and behind_high, leads (share of query draws in which it has the highest mean),
+            and shown, a key of ``LOOKS``.
+        metric: the metric.
+        confidence: of all intervals of a panel together.
+    """
+    panels, drawn = [], []
+    arms = max(len(mine) for _, mine in groups(rows, _subject))
+    for subject in dict.fromkeys(map(_subject, rows)):
+        mine = [dict(row) for row in rows if _subject(row) == subject]
+        for row in mine:
+            row |= {"arm": arm(row["tau"]), "ahead": 0.0 - row["behind"]}
+            row |= {"from": -row["behind_high"], "to": -row["behind_low"]}
+            row["note"] = f"first in {row['leads']:.0%} of draws, {row['size']:,} pairs"
+            ends = f"[{row['from']:+.4f}, {row['to']:+.4f}]"
+            row["about"] = (
+                f"τ {row['arm']}: {metric} {row['score']:.4f}, {row['ahead']:+.4f} {ends}"
+                f" from the leader at {row['size']:,} pairs; {row['shown']}"
+            )
+        panels.append(Panel(_title(mine), _behind(mine, metric)))
+        drawn += mine
+    shown = dict.fromkeys(row["shown"] for row in drawn)
+    caption = (
+        f"{metric} on development queries, minus that of the leading τ on the same queries. Bars: {confidence:.0%}"
+        " intervals that hold together over all thresholds and looks of a panel; where one crosses zero, no difference"
+        " is shown. Draws: of the queries, with replacement."
+    )
+    keys = tuple(Key(name, *look) for name, look in LOOKS.items() if name in shown)
+    columns = 2 if arms < 5 else 1
+    return Figure("calibrate", f"Thresholds compared, {metric}", caption, tuple(panels), keys, (), columns, gap=260)
+
+
+def arm(text: str) -> str:
+    """Return a tau, or one for each language, for reading: ``fi 1, en 2`` of ``fi=1,en=2``."""
+    return text.replace("=", " ").replace(",", ", ")
+
+
+def _subject(row: Row) -> tuple[str, str, str]:
+    return str(row["target"]), str(row["extra"] or ""), str(row["language"])
+
+
+def _title(rows: Sequence[Mapping[str, Any]]) -> str:
+    first = rows[0]
+    name = published.language(first["language"])
+    name += f" with {published.language(first['extra'])}" if first["extra"] else ""
+    best = min(rows, key=lambda row: float(row["behind"]))
+    return f"{name}: {best['score']:.4f} at τ {best['arm']}, base {first['base']:.4f}"
+
+
+def _behind(rows: list[dict[str, Any]], metric: str) -> Any:
+    """Return one panel: a row an arm, the leader at zero."""
+    import altair as alt
+
+    tokens = {name: theme.light(token) for name, (token, _) in LOOKS.items()}
+    shapes = {name: shape for name, (_, shape) in LOOKS.items()}
+    width, height = 250, 30 * len(rows)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("arm:N", sort=None, title="τ", axis=alt.Axis(domain=False, ticks=False)),
+        color=alt.Color("shown:N", scale=alt.Scale(domain=list(tokens), range=list(tokens.values()))),
+        description="about:N",
+    )
+    x = alt.X("ahead:Q", title=f"{metric}, leader at 0", axis=alt.Axis(format="+.3~f", tickCount=5))
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=theme.light("rule"), strokeDash=[4, 3])
+    mark = alt.Shape("shown:N", scale=alt.Scale(domain=list(shapes), range=list(shapes.values())))
+    note = base.mark_text(align="left", fontSize=10.5, aria=False).encode(
+        x=alt.value(width + 12), text="note:N", color=alt.value(theme.light("muted"))
+    )
+    return alt.layer(
+        zero.encode(x=alt.X("zero:Q", title=x.title)),
+        base.transform_filter("datum.from < datum.to").mark_rule(strokeWidth=2).encode(
+            x=alt.X("from:Q", title=x.title), x2="to:Q"
+        ),
+        base.mark_point(filled=True, size=85, opacity=1).encode(x=x, shape=mark),
+        note,
+    ).properties(width=width, height=height)  # fmt: skip
