@@ -39,7 +39,7 @@ def calibration(rows: Sequence[Row], metric: str, confidence: float) -> Figure:
             row["note"] = f"first in {row['leads']:.0%} of draws, {row['size']:,} pairs"
             ends = f"[{row['from']:+.4f}, {row['to']:+.4f}]"
             row["about"] = (
-                f"τ {row['arm']}: {metric} {row['score']:.4f}, {row['ahead']:+.4f} {ends}"
+                f"{row['arm']}: {metric} {row['score']:.4f}, {row['ahead']:+.4f} {ends}"
                 f" from the leader at {row['size']:,} pairs; {row['shown']}"
             )
         panels.append(Panel(_title(mine), _behind(mine, metric)))
@@ -52,12 +52,12 @@ def calibration(rows: Sequence[Row], metric: str, confidence: float) -> Figure:
     )
     keys = tuple(Key(name, *look) for name, look in LOOKS.items() if name in shown)
     columns = 2 if arms < 5 else 1
-    return Figure("calibrate", f"Thresholds compared, {metric}", caption, tuple(panels), keys, (), columns, gap=260)
+    return Figure("calibrate", f"Thresholds compared, {metric}", caption, tuple(panels), keys, (), columns, gap=215)
 
 
 def arm(text: str) -> str:
-    """Return a tau, or one for each language, for reading: ``fi 1, en 2`` of ``fi=1,en=2``."""
-    return text.replace("=", " ").replace(",", ", ")
+    """Return a tau, or one for each language, for reading: ``τ 2``, or ``τ fi 1, en 2`` of ``fi=1,en=2``."""
+    return f"τ {text.replace('=', ' ').replace(',', ', ')}"
 
 
 def _subject(row: Row) -> tuple[str, str, str]:
@@ -69,7 +69,7 @@ def _title(rows: Sequence[Mapping[str, Any]]) -> str:
     name = published.language(first["language"])
     name += f" with {published.language(first['extra'])}" if first["extra"] else ""
     best = min(rows, key=lambda row: float(row["behind"]))
-    return f"{name}: {best['score']:.4f} at τ {best['arm']}, base {first['base']:.4f}"
+    return f"{name}: {best['score']:.4f} at {best['arm']}, base {first['base']:.4f}"
 
 
 def _behind(rows: list[dict[str, Any]], metric: str) -> Any:
@@ -80,20 +80,21 @@ def _behind(rows: list[dict[str, Any]], metric: str) -> Any:
     shapes = {name: shape for name, (_, shape) in LOOKS.items()}
     width, height = 250, 30 * len(rows)
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("arm:N", sort=None, title="τ", axis=alt.Axis(domain=False, ticks=False)),
+        y=alt.Y("arm:N", sort=[row["arm"] for row in rows], title=None, axis=alt.Axis(domain=False, ticks=False)),
         color=alt.Color("shown:N", scale=alt.Scale(domain=list(tokens), range=list(tokens.values()))),
         description="about:N",
     )
-    x = alt.X("ahead:Q", title=f"{metric}, leader at 0", axis=alt.Axis(format="+.3~f", tickCount=5))
+    title = f"{metric}, leader at 0"
+    x = alt.X("ahead:Q", title=title, scale=alt.Scale(padding=10), axis=alt.Axis(format="+.3~f", tickCount=5))
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=theme.light("rule"), strokeDash=[4, 3])
     mark = alt.Shape("shown:N", scale=alt.Scale(domain=list(shapes), range=list(shapes.values())))
     note = base.mark_text(align="left", fontSize=10.5, aria=False).encode(
         x=alt.value(width + 12), text="note:N", color=alt.value(theme.light("muted"))
     )
     return alt.layer(
-        zero.encode(x=alt.X("zero:Q", title=x.title)),
+        zero.encode(x=alt.X("zero:Q", title=title)),
         base.transform_filter("datum.from < datum.to").mark_rule(strokeWidth=2).encode(
-            x=alt.X("from:Q", title=x.title), x2="to:Q"
+            x=alt.X("from:Q", title=title), x2="to:Q"
         ),
         base.mark_point(filled=True, size=85, opacity=1).encode(x=x, shape=mark),
         note,
