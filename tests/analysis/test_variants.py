@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graded.analysis import catalogue, variants
 from graded.analysis.page import sections
+from graded.analysis.page.blocks import Data, Drawing
 from tests.analysis import made
 
 
@@ -47,10 +48,10 @@ def test_the_page_of_a_run_that_an_approximate_index_searched() -> None:
     quick = [row | {"metric": "nDCG@10-hnsw", "p_holm": 0.01} for row in one]
     words = [row | {"system": "bm25", "value": 0.321, "p_holm": None} for row in one if row["system"] == "base"]
     section = sections.results(quick + words, ["miracl"], "nDCG@10")
-    drawing = next(block for block in section.blocks if block.kind == "drawing")
+    drawing = next(block for block in section.blocks if isinstance(block, Drawing))
     assert {row["system"] for row in drawing.figure.rows} == {"base", "tuned", "bm25"}
     assert "approximate index (HNSW)" in drawing.figure.caption
-    table = next(block for block in section.blocks if block.kind == "data" and block.name == "metrics")
+    table = next(block for block in section.blocks if isinstance(block, Data) and block.name == "metrics")
     assert {row[2] for row in table.rows} == {"nDCG@10-hnsw"}
     assert all(row[4] == ("0.3210", 0.321) for row in table.rows)
     said = sections.lead(quick + words, "miracl", "nDCG@10", "2")
