@@ -142,6 +142,20 @@ def test_runs_of_another_budget_are_no_seeds_of_an_arm() -> None:
     assert figures[0].caption.endswith("Trained for 2 epochs.")
 
 
+def test_titles_tell_figures_of_one_kind_apart() -> None:
+    arms = made.figure5(recipe="1 epochs #aaaaaaa") + made.figure5(annotator="gpt-4", recipe="1 epochs #aaaaaaa")
+    longer = [row | {"experiment": f"x {row['experiment']}", "recipe": "3 epochs #bbbbbbb"} for row in made.figure5()]
+    rows = arms + longer + [row | {"set": "miracl-dev"} for row in longer]
+    titles = [figure.title for figure in catalogue.figures(rows)]
+    assert titles == [
+        "Thresholds and size, grades of gpt-4o, miracl, 1 epoch",
+        "Thresholds and size, grades of gpt-4, miracl, 1 epoch",
+        "Thresholds and size, grades of gpt-4o, miracl, 3 epochs",
+        "Thresholds and size, grades of gpt-4o, miracl-dev, 3 epochs",
+    ]
+    assert [figure.title for figure in catalogue.figures(made.figure5())] == ["Thresholds and size, grades of gpt-4o"]
+
+
 def test_a_figure_becomes_three_files(tmp_path: Path) -> None:
     figure = figures_data.documents({"fi": 80, "ar": 80})
     assert figure is not None

@@ -141,6 +141,7 @@ def test_print_leaves_out_what_only_a_screen_needs(open_page: Open) -> None:
         assert not page.locator(selector).first.is_visible()
     assert page.locator(".panel svg").first.is_visible()
     assert page.locator("[data-cards] > li").first.is_visible()
+    assert page.locator("th button").first.evaluate("one => getComputedStyle(one).display") == "contents"
     assert len(page.pdf()) > 10_000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from graded.analysis import figures_across, figures_sweep, published, tables_arms, tables_paper, variants
 from graded.analysis.figures import Figure, Row
@@ -43,50 +44,88 @@ def families(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def figures(rows: Sequence[Row]) -> Iterator[Figure]:
-    """Yield the figures of several experiments."""
-    found: Counter[str] = Counter()
-    for suffix, family, mine, annotator, set_name, metric in _each(rows):
+    """Yield the figures of several experiments; what tells one from another of its kind stands in its title."""
+    names: Counter[str] = Counter()
+    titles: Counter[str] = Counter()
+    for one in _each(rows):
         for figure in (
-            figures_sweep.curves(mine, annotator, set_name, metric),
-            figures_across.across(mine, annotator, set_name, metric),
-            figures_sweep.mined(mine, annotator, set_name, _mined(mine, set_name, metric)),
+            figures_sweep.curves(one.rows, one.annotator, one.set, one.metric),
+            figures_across.across(one.rows, one.annotator, one.set, one.metric),
+            figures_sweep.mined(one.rows, one.annotator, one.set, one.mined),
         ):
             if figure:
                 yield figure._replace(
-                    name=_free(figure.name + suffix, found), caption=_about(figure.caption, family, metric)
+                    name=_free(figure.name + one.suffix, names, "-{}"),
+                    title=_free(one.title(figure.title), titles, " ({})"),
+                    caption=one.caption(figure.caption),
                 )
 
 
 def tables(rows: Sequence[Row], scores: Scores | None = None) -> Iterator[Table]:
-    """Yield the tables of several experiments; ``scores`` give Tables 1 and 2 their intervals."""
-    found: Counter[str] = Counter()
-    for suffix, family, mine, annotator, set_name, metric in _each(rows):
+    """Yield the tables of several experiments; ``scores`` give Tables 1 and 2 their intervals; titles as of figures."""
+    names: Counter[str] = Counter()
+    titles: Counter[str] = Counter()
+    for one in _each(rows):
         for table in (
-            tables_paper.mixtures(mine, annotator, set_name, metric, scores),
-            tables_paper.across(mine, annotator, set_name, metric, scores),
-            tables_arms.objectives(mine, annotator, set_name, metric),
-            tables_arms.mined(mine, annotator, set_name, _mined(mine, set_name, metric)),
+            tables_paper.mixtures(one.rows, one.annotator, one.set, one.metric, scores),
+            tables_paper.across(one.rows, one.annotator, one.set, one.metric, scores),
+            tables_arms.objectives(one.rows, one.annotator, one.set, one.metric),
+            tables_arms.mined(one.rows, one.annotator, one.set, one.mined),
         ):
             if table:
-                name = _free(f"{table.name}-{annotator}{suffix}", found)
-                yield table._replace(name=name, caption=_about(table.caption, family, metric))
+                yield table._replace(
+                    name=_free(f"{table.name}-{one.annotator}{one.suffix}", names, "-{}"),
+                    title=_free(one.title(table.title), titles, " ({})"),
+                    caption=one.caption(table.caption),
+                )
 
 
-def _about(caption: str, family: tuple[str, ...], metric: str) -> str:
-    """Return a caption with how long all arms of a family were trained, and what stands behind the metric's name."""
-    budget = family[2].partition("#")[0].strip()
-    trained = f"Trained for {budget}." if budget else ""
-    return " ".join(filter(None, (caption, trained, variants.told([metric]))))
+class _Part(NamedTuple):
+    """What one figure or table draws: rows of one family and annotator, of one benchmark and name of the metric there.
+
+    ``suffix`` stands behind a file's name, ``apart`` in a title: what differs among the parts. ``budget`` is how long
+    all of its arms were trained.
+    """
+
+    rows: list[Row]
+    annotator: str
+    set: str
+    metric: str
+    suffix: str
+    apart: tuple[str, ...]
+    budget: str
+
+    @property
+    def mined(self) -> str:
+        """The metric of mined negatives: MRR, searched as ``metric`` was, where it was measured."""
+        wanted = MINED + self.metric.removeprefix(variants.plain(self.metric))
+        mine = (row for row in self.rows if row["set"] == self.set and row["share_mined"] is not None)
+        return wanted if any(row["metric"] == wanted for row in mine) else self.metric
+
+    def title(self, text: str) -> str:
+        """Return a title with what it does not yet say of this part."""
+        return ", ".join((text, *(one for one in self.apart if one not in text.split(", "))))
+
+    def caption(self, text: str) -> str:
+        """Return a caption with how long was trained, and what stands behind the metric's name."""
+        trained = f"Trained for {self.budget}." if self.budget else ""
+        return " ".join(filter(None, (text, trained, variants.told([self.metric]))))
 
 
-def _free(name: str, found: Counter[str]) -> str:
-    """Return ``name``, or ``name-2`` and so on where another family has it."""
-    found[name] += 1
-    return name if found[name] == 1 else f"{name}-{found[name]}"
+def _free(text: str, found: Counter[str], number: str) -> str:
+    """Return ``text``, or ``text-2`` and so on where another has it; ``number`` says how the number is put."""
+    found[text] += 1
+    return text if found[text] == 1 else text + number.format(found[text])
 
 
 def _family(row: Row) -> tuple[str, ...]:
     return str(row["encoder"]), str(row["count"]), str(row["recipe"] or "")
+
+
+def _budget(family: tuple[str, ...]) -> str:
+    """Return ``3 epochs`` of a recipe, ``1 epoch`` of one."""
+    budget = family[2].partition("#")[0].strip()
+    return budget.removesuffix("s") if budget.startswith("1 ") else budget
 
 
 def languages(rows: Sequence[Row]) -> list[str]:
@@ -94,20 +133,25 @@ def languages(rows: Sequence[Row]) -> list[str]:
     return published.in_order({row["query_lang"] for row in rows})
 
 
-def _each(rows: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...], list[Row], str, str, str]]:
-    """Yield (what to put behind a name, family, its rows of one annotator, annotator, set, metric's name there)."""
+def _each(rows: Sequence[Row]) -> Iterator[_Part]:
+    """Yield what can be drawn together."""
     first, several = primary(rows), len(sets(rows)) > 1
-    for family in families(rows):
+    kinds = families(rows)
+    budgets = len({_budget(family) for family in kinds}) > 1
+    annotators = len({row["annotator"] for row in rows}) > 1
+    for family in kinds:
         mine = [row for row in rows if _family(row) == family]
         for annotator in dict.fromkeys(row["annotator"] for row in mine):
             for set_name in sets(mine):
                 for metric in measured(mine, set_name, first):
-                    suffix = (f"-{set_name}" if several else "") + metric.removeprefix(first)
-                    yield suffix, family, mine, annotator, set_name, metric
-
-
-def _mined(rows: Sequence[Row], set_name: str, metric: str) -> str:
-    """Return the metric of mined negatives: MRR, searched as ``metric`` was, where it was measured."""
-    wanted = MINED + metric.removeprefix(variants.plain(metric))
-    mine = (row for row in rows if row["set"] == set_name and row["share_mined"] is not None)
-    return wanted if any(row["metric"] == wanted for row in mine) else metric
+                    ending = metric.removeprefix(first)
+                    said = (
+                        f"grades of {annotator}" * annotators,
+                        set_name * several,
+                        _budget(family) * budgets,
+                        ending[1:],
+                    )
+                    yield _Part(
+                        mine, annotator, set_name, metric, f"-{set_name}" * several + ending,
+                        tuple(filter(None, said)), _budget(family),
+                    )  # fmt: skip
