@@ -108,6 +108,15 @@ def test_a_broken_lock_is_named_before_anything_is_priced(clone: Path, text: str
     assert done.output == ""
 
 
+@pytest.mark.parametrize("command", ["review HEAD", "sweep figure5 --dry", "calibrate"])
+def test_a_broken_lock_is_named_by_what_would_run_dvc(clone: Path, command: str) -> None:
+    (clone / "dvc.lock").write_text("", encoding="utf-8")
+    done = CliRunner().invoke(app, command.split())
+    assert isinstance(done.exception, DataError)
+    assert "dvc.lock is empty" in str(done.exception)
+    assert done.output == ""
+
+
 def test_a_sample_that_the_lock_says_nothing_of_is_priced_with_a_note(clone: Path) -> None:
     sampled()
     assert "note:" not in priced()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from graded import params
+from graded.cli import here
 from graded.console import clock, say
 from graded.errors import ParamError
 from graded.experiments import calibration
@@ -51,6 +52,7 @@ def calibrate(
     Example: graded calibrate --target fi --extra en
     """
     values = params.load()
+    here.locked(Path())
     settings = Settings(
         values=values,
         dev=calibration.dev_sets(values),

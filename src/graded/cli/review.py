@@ -41,6 +41,7 @@ def review(
         say(f"review: {github.post(os.environ, post.read_text(encoding='utf-8'), comment.MARKER)}")
         return
     here.repository("review")
+    here.locked(Path())
     write(str(base), metric, out)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from graded import params
+from graded.cli import here
 from graded.cli.complete import sweeps
 from graded.console import say
 from graded.errors import ParamError, ServiceError, one_of
@@ -41,6 +42,7 @@ def sweep(
     Example: graded sweep figure5 --dry
     """
     params.inside()
+    here.locked(Path())
     title, chosen = grid.load(name)
     kind = form or default_form(chosen)
     if kind not in chosen.form:
