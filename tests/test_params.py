@@ -62,6 +62,13 @@ def test_mistakes_are_named(tmp_path: Path, text: str, says: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    path.write_bytes(b"languages: [f\xe4]\n")
+    with pytest.raises(ParamError, match=r"is not YAML: 'utf-8' codec can't decode byte 0xe4"):
+        params.load(path)
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="run this inside a graded repository"):
         params.load(tmp_path / "params.yaml")

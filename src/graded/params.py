@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from graded.errors import MissingError, ParamError, one_of
@@ -43,16 +42,7 @@ def load(path: Path | None = None) -> dict[str, Any]:
         ParamError: it is no YAML mapping, or has a top-level key that no stage reads.
     """
     path = path or PARAMS
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise MissingError(f"no {path} in {Path.cwd()}; run this inside a graded repository") from None
-    try:
-        values = yaml12.loads(text)
-    except yaml.YAMLError as error:
-        raise ParamError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ParamError(f"{path}: received {type(values).__name__} at the top, expected a mapping")
+    values = yaml12.read_mapping(path, "run this inside a graded repository")
     for key in values:
         if key not in SECTIONS + SHARED:
             raise ParamError(f"{path}: no stage reads this key: {one_of(key, SHARED + SECTIONS)}")

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
 from graded import params
-from graded.errors import MissingError, ParamError
+from graded.errors import ParamError
 from graded.formats import yaml12
 
 FACTS = Path("scale.yaml")
@@ -33,10 +32,11 @@ class Facts:
     """
 
     def __init__(self, over: Path | None = None) -> None:
-        self.values = _read(FACTS)
+        absent = f"{FACTS} stands beside params.yaml"
+        self.values = yaml12.read_mapping(FACTS, absent)
         self.path = FACTS
         if over is not None:
-            _lay(self.values, _read(over))
+            _lay(self.values, yaml12.read_mapping(over, absent))
             self.path = over
         self.facts = dict(self._walk(self.values, ""))
 
@@ -70,18 +70,6 @@ class Facts:
         if key not in self.facts:
             raise ParamError(f"{self.path}: no {key} there; expected {{value: ..., kind: ..., from: ...}}")
         return self.facts[key].value
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml12.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(f"no {path} here; {FACTS} stands beside params.yaml") from None
-    except yaml.YAMLError as error:
-        raise ParamError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ParamError(f"{path}: received {type(values).__name__} at the top, expected a mapping")
-    return values
 
 
 def _lay(values: dict[str, Any], over: Mapping[str, Any]) -> None:

@@ -22,7 +22,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic import Field
 
 from graded import params
@@ -71,11 +70,7 @@ def load(name: str) -> tuple[str, Sweep]:
     if not path.is_file():
         have = sorted(file.stem for file in FOLDER.glob("*.yaml"))
         raise MissingError(f"sweep: {one_of(name, have)}, or the path of a YAML file")
-    try:
-        values = yaml12.loads(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ParamError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    return path.stem, params.parse(path.stem, values, Sweep, path)
+    return path.stem, params.parse(path.stem, yaml12.read(path, "name another"), Sweep, path)
 
 
 def expand(name: str, form: Form) -> list[Point]:

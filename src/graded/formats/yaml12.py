@@ -6,9 +6,12 @@ PyYAML alone reads YAML 1.1, where `no` is false and `1e-06` a text; a value tha
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from graded.errors import GradedError, MissingError, ParamError
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -55,3 +58,26 @@ def loads(text: str) -> Any:
         yaml.YAMLError: it is no YAML.
     """
     return yaml.load(text, Loader=_Loader)
+
+
+def read(path: Path, absent: str, kind: type[GradedError] = ParamError) -> Any:
+    """Return the content of a YAML file.
+
+    Raises:
+        MissingError: there is no such file; ``absent`` says what to do then.
+        ParamError: it is no YAML; another ``kind`` where the file holds no params.
+    """
+    try:
+        return loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingError(f"no {path} in {Path.cwd()}; {absent}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise kind(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def read_mapping(path: Path, absent: str) -> dict[str, Any]:
+    """Return the content of a YAML file that holds a mapping; errors as in :func:`read`, and where it holds none."""
+    values = read(path, absent)
+    if not isinstance(values, dict):
+        raise ParamError(f"{path}: received {type(values).__name__} at the top, expected a mapping")
+    return values

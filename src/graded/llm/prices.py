@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic import Field
 
-from graded.errors import MissingError, ParamError, one_of
+from graded.errors import ParamError, one_of
+from graded.formats import yaml12
 from graded.llm.reply import Usage
 from graded.llm.request import Messages, Model
 from graded.params import Section, parse
@@ -80,12 +80,7 @@ def load() -> Prices:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(f"no {path} in {Path.cwd()}; it holds the price of each model") from None
-    except yaml.YAMLError as error:
-        raise ParamError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict) or not isinstance(values.get("models"), dict):
+    values = yaml12.read_mapping(path, "it holds the price of each model")
+    if not isinstance(values.get("models"), dict):
         raise ParamError(f"{path}: expected a mapping with 'models'")
     return values

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from graded.errors import DataError, MissingError, one_of
+from graded.errors import DataError, one_of
+from graded.formats import yaml12
 from graded.llm.replies import GradeReading
 
 PROBES = Path("prompts/probes.yaml")
@@ -53,12 +52,7 @@ def probes(path: Path = PROBES, languages: Sequence[str] | None = None) -> list[
         MissingError: no such file.
         DataError: it is not laid out as the shipped one.
     """
-    try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(f"no {path} in {Path.cwd()}; 'git checkout {path}' brings it back") from None
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    held = yaml12.read(path, f"'git checkout {path}' brings it back", DataError)
     try:
         known = [code for code in held if code != "any"]
         for code in languages or ():
