@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import psutil
+
 from graded import params, remote
 from graded.cli import here
 from graded.cli.check import legal
@@ -132,7 +134,7 @@ def rwlock(root: Path) -> Iterator[Finding]:
         held = json.loads(path.read_text(encoding="utf-8"))
         infos = [one for one in held.get("write", {}).values() if one]
         infos += [one for some in held.get("read", {}).values() for one in some]
-        running = sorted({int(one["pid"]) for one in infos if _alive(int(one["pid"]))})
+        running = sorted({int(one["pid"]) for one in infos if psutil.pid_exists(int(one["pid"]))})
     except (ValueError, KeyError, TypeError, AttributeError):
         text = ".dvc/tmp/rwlock is broken: DVC was killed as it wrote; delete it when no DVC command runs"
         yield Finding("fail", "DVC", text, "rm .dvc/tmp/rwlock")
@@ -141,16 +143,6 @@ def rwlock(root: Path) -> Iterator[Finding]:
         yield Finding("warn", "DVC", f"a command is running (PID {', '.join(map(str, running))}); wait for its end")
     else:
         yield Finding("ok", "DVC", "no command of it is running")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def team(root: Path, ask: bool) -> Iterator[Finding]:

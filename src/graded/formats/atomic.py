@@ -117,19 +117,12 @@ def _temporary(path: Path) -> Path:
         _swept.add(folder)
         for left in folder.iterdir():
             found = TEMPORARY.fullmatch(left.name)
-            if found and found[2] == HOST and not _alive(int(found[3], 16)):
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+            if found and found[2] == HOST:
+                import psutil  # late: such a name is seldom there
+
+                if not psutil.pid_exists(int(found[3], 16)):
+                    shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     return path.with_name(f".{path.name}.{HOST}-{os.getpid():x}-{uuid.uuid4().hex[:8]}.tmp")
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _sync(path: Path) -> None:
