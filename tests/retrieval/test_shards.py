@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 
 from graded.formats import table
-from graded.retrieval.shards import content_key, read_range, split_rows, texts_key, work_folder
-
-
-def test_work_folder_is_the_main_repositorys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert work_folder("hits") == Path(".work/hits")
-    monkeypatch.setenv("DVC_ROOT", "/repo")
-    assert work_folder("hits") == Path("/repo/.work/hits")
+from graded.retrieval.shards import content_key, read_range, split_rows, texts_key
 
 
 def test_keys_tell_contents_apart() -> None:

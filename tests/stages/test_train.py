@@ -138,7 +138,8 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path: Pa
         [*enter, inside, "sh", *training.command()], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode != 0
-    assert done.stderr.strip().splitlines()[-1].startswith("graded: disk full while writing .work/train/")
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"graded: disk full while writing {folder / '.work/train'}/")
     assert "Traceback" not in done.stderr
     left = sorted(Path(line).name for line in done.stdout.splitlines() if line.startswith(".work/"))
     assert left == ["step-000000001", "step-000000002"]

@@ -19,8 +19,8 @@ from threading import Event, Thread
 from typing import IO
 
 from graded.console import say
+from graded.formats.work import work_folder
 from graded.retrieval.distributed import Place
-from graded.retrieval.shards import work_folder
 
 #: Seconds between two looks at units that other processes are making.
 POLL = 0.1
@@ -127,7 +127,7 @@ class _Claims:
 
 
 def _sign(path: Path) -> Path:
-    return work_folder("making") / path.name
+    return work_folder("making", path.name)
 
 
 @contextmanager

@@ -16,13 +16,14 @@ import numpy as np
 
 from graded.console import say
 from graded.formats.atomic import atomic
+from graded.formats.work import work_folder
 from graded.retrieval.claims import finish
 from graded.retrieval.distributed import Place
 from graded.retrieval.search import Floats, Hits
 from graded.retrieval.search_hits import merge_hits, write_hits
 from graded.retrieval.search_jobs import Job, Question, groups
 from graded.retrieval.search_vectors import Passages
-from graded.retrieval.shards import Rows, content_key, split_rows, texts_key, work_folder
+from graded.retrieval.shards import Rows, content_key, split_rows, texts_key
 
 #: Query texts a unit of query encoding.
 QUERY_UNIT = 1024
@@ -152,7 +153,7 @@ class Searcher:
             for start in range(0, len(group), QUERY_UNIT)
         ]
         keys = [content_key("queries", self.passages.model_key, texts_key(part)) for _, part in parts]
-        paths = [work_folder("queries") / f"{key}.npy" for key in keys]
+        paths = [work_folder("queries", f"{key}.npy") for key in keys]
 
         def make(index: int) -> None:
             vectors = self.passages.encoder.encode(parts[index][1], "query")

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from graded.formats.atomic import atomic
+from graded.formats.work import work_folder
 from graded.records import passage_text
-from graded.retrieval.shards import Rows, content_key, read_range, work_folder
+from graded.retrieval.shards import Rows, content_key, read_range
 
 Floats = npt.NDArray[np.float32]
 
@@ -64,7 +65,7 @@ class Passages:
         if not self.keep:
             yield from self._encode(unit, report, wanted)
             return
-        path = work_folder("vectors") / f"{content_key('vectors', self.model_key, unit.sha256, unit[2:])}.npy"
+        path = work_folder("vectors", f"{content_key('vectors', self.model_key, unit.sha256, unit[2:])}.npy")
         if not path.exists():
             with atomic(path) as temporary:
                 shape = (unit.stop - unit.start, self.encoder.dim)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from graded.formats.table import open_parquet
+from graded.retrieval.description import digest
 
 
 class Rows(NamedTuple):
@@ -26,11 +26,6 @@ class Rows(NamedTuple):
     stop: int
 
 
-def work_folder(word: str) -> Path:
-    """Return ``.work/<word>`` of the main repository: experiments, queue workers and temp copies share it."""
-    return Path(os.environ.get("DVC_ROOT") or ".") / ".work" / word
-
-
 def content_key(*parts: Any) -> str:
     """Return 32 hex digits of the sha256 of ``parts`` as JSON."""
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -39,12 +34,12 @@ def content_key(*parts: Any) -> str:
 
 def texts_key(texts: Sequence[str]) -> str:
     """Return the sha256 of ``texts`` in order; lengths are hashed too, so that no two lists share one."""
-    digest = hashlib.sha256()
+    made = hashlib.sha256()
     for text in texts:
         data = text.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()
+        made.update(len(data).to_bytes(8, "little"))
+        made.update(data)
+    return made.hexdigest()
 
 
 def split_rows(path: Path, size: int) -> list[Rows]:
@@ -55,7 +50,7 @@ def split_rows(path: Path, size: int) -> list[Rows]:
     """
     with open_parquet(path) as file:
         count = int(file.metadata.num_rows)
-    sha256 = _digest(path)
+    sha256 = digest(path)
     return [Rows(path, sha256, start, min(start + size, count)) for start in range(0, count, size)]
 
 
@@ -68,13 +63,8 @@ def same_content(paths: Iterable[Path]) -> dict[Path, Path]:
     for size, group in by_size.items():
         first: dict[str, Path] = {}
         for path in group:
-            found[path] = first.setdefault(_digest(path), path) if size >= 0 and len(group) > 1 else path
+            found[path] = first.setdefault(digest(path), path) if size >= 0 and len(group) > 1 else path
     return found
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()
 
 
 def read_range(rows: Rows, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from graded import params
 from graded.console import run, say
+from graded.formats.work import work_folder
 from graded.retrieval import gpu
 from graded.retrieval.peers import once
 from graded.retrieval.training.memory import give_back, one_arena
@@ -89,7 +90,7 @@ def kept(chosen: Params, seed: int, record: Description, trainer: Trainer) -> Ch
     processes = trainer.group.size
     facts = {"seed": seed, "processes": processes, "threads": threads, "encoder": record.sha256, "train": train}
     key = checkpoint.make_key(inputs, facts)
-    return checkpoint.Checkpoints(checkpoint.work_folder(key), chosen.checkpoint_minutes)
+    return checkpoint.Checkpoints(work_folder("train", key), chosen.checkpoint_minutes)
 
 
 def save(chosen: Params, record: Description, trainer: Trainer, told: Facts) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -28,11 +27,6 @@ from graded.formats.atomic import atomic_folder, write_json
 KEEP = 2
 #: Days after which the checkpoints of a run that was never finished are removed.
 STALE = 14
-
-
-def work_folder(key: str) -> Path:
-    """Return `.work/train/<key>` under the repository's root (DVC_ROOT where DVC runs the stage)."""
-    return Path(os.environ.get("DVC_ROOT", ".")) / ".work" / "train" / key
 
 
 def make_key(files: list[Path], facts: dict[str, Any]) -> str:
