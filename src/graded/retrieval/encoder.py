@@ -24,6 +24,7 @@ import torch
 from graded.console import say
 from graded.errors import DataError, ParamError, one_of
 from graded.retrieval import description
+from graded.retrieval.distributed import cores
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.flat_linear import half_is_native
 from graded.retrieval.flat_packed import PackedModel
@@ -172,11 +173,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_device(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from graded.console import say
 from graded.errors import ParamError
 from graded.retrieval.description import Description, read
+from graded.retrieval.distributed import place
 from graded.retrieval.encoder import Encoder
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.flat_linear import half_is_native
@@ -176,7 +176,6 @@ def facts(chosen: Settings, record: Description, drawn: Source, steps: int, tau:
 def cores(threads: int | None) -> int:
     """Return this process's share of the machine's cores (or ``threads``), and let torch use as many."""
     if threads is None:
-        have: Any = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        threads = max(1, len(have) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        threads = place().threads
     torch.set_num_threads(threads)
     return threads
