@@ -96,14 +96,13 @@ def kept(chosen: Params, seed: int, record: Description, trainer: Trainer) -> Ch
 def save(chosen: Params, record: Description, trainer: Trainer, told: Facts) -> None:
     """Write the model's folder."""
     from graded.retrieval import export
-    from graded.retrieval.training import body, card, checkpoint, setup
+    from graded.retrieval.training import body, card, setup
 
     trained = record.model_copy(update={"source": "train", "temperature": setup.temperature(chosen, record)})
     learned = trainer.head.learned()
     beside = {"bixse.json": learned} if learned else {}
     model = body.merged(chosen, trainer.model, ENCODER)
-    with checkpoint.full_disk(MODEL):
-        export.save_folder(model, ENCODER, MODEL, trained, card.render(told), beside)
+    export.save_folder(model, ENCODER, MODEL, trained, card.render(told), beside)
 
 
 if __name__ == "__main__":

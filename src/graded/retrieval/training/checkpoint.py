@@ -11,8 +11,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ import torch
 from torch import Tensor
 
 from graded.console import say
-from graded.errors import ServiceError
 from graded.formats.atomic import atomic_folder, write_json
 
 #: Checkpoints that stay; one more exists while it is written.
@@ -61,7 +58,7 @@ class Checkpoints:
 
         target = self.folder / f"step-{step:09}"
         if not target.exists():
-            with full_disk(target), atomic_folder(target) as folder:
+            with atomic_folder(target) as folder:
                 save_file(
                     {name: value.detach().contiguous() for name, value in tensors.items()}, folder / "state.safetensors"
                 )
@@ -98,18 +95,3 @@ class Checkpoints:
 
     def _all(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))
-
-
-@contextmanager
-def full_disk(target: Path) -> Iterator[None]:
-    """Turn safetensors' own error for a full disk into the one line every full disk gets."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except SafetensorError as error:
-        if "os error 28" in str(error) or "No space left" in str(error):
-            raise ServiceError(
-                f"disk full while writing {target}; nothing was half-written; free space and run again"
-            ) from None
-        raise

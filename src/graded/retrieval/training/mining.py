@@ -21,7 +21,7 @@ from graded.formats.atomic import atomic
 from graded.formats.work import work_folder
 from graded.retrieval.encoder import Encoder
 from graded.retrieval.search import top_k
-from graded.retrieval.training.checkpoint import STALE, full_disk, make_key
+from graded.retrieval.training.checkpoint import STALE, make_key
 from graded.retrieval.training.group import Group
 from graded.retrieval.training.pairs import Pairs, Texts
 
@@ -139,7 +139,7 @@ def _load(path: Path) -> Ranking | None:
 def _save(path: Path, found: Ranking) -> None:
     from safetensors.numpy import save_file
 
-    with full_disk(path), atomic(path) as temporary:
+    with atomic(path) as temporary:
         save_file(found, temporary)
     for other in path.parent.glob("*.safetensors"):
         if time.time() - other.stat().st_mtime > STALE * 86400:
