@@ -6,6 +6,7 @@ are read by name. A key that no stage reads is an error, so that a misspelt one 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +47,13 @@ def load(path: Path | None = None) -> dict[str, Any]:
     for key in values:
         if key not in SECTIONS + SHARED:
             raise ParamError(f"{path}: no stage reads this key: {one_of(key, SHARED + SECTIONS)}")
+    return values
+
+
+def at(values: Any, key: str) -> Any:
+    """Return what stands at a dotted key, such as `pair.extra.size`, of params.yaml's content; None where nothing."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
     return values
 
 

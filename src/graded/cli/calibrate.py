@@ -56,14 +56,14 @@ def calibrate(
     settings = Settings(
         values=values,
         dev=calibration.dev_sets(values),
-        metric=metric or str(((values.get("evaluate") or {}).get("metrics") or ["nDCG@10"])[0]),
+        metric=metric or str((params.at(values, "evaluate.metrics") or ["nDCG@10"])[0]),
         confidence=confidence,
         jobs=jobs,
     )
     languages = params.languages()
-    targets = (target or str((values.get("pair") or {}).get("target", "all"))).split(",")
+    targets = (target or str(params.at(values, "pair.target") or "all")).split(",")
     if extra is None and not target:
-        extra = ((values.get("pair") or {}).get("extra") or {}).get("language")
+        extra = params.at(values, "pair.extra.language")
     taus = numbers("--tau", tau, float)
     looks = [int(one) for one in numbers("--sizes", sizes, int)] if sizes else None
     asked = [calibration.question(one, extra, languages, taus) for one in targets]
@@ -87,8 +87,8 @@ def one_model(
 
     trained = asked.languages if asked.target == "all" else [asked.target]
     full = size or calibration.full_size(settings.values, trained)
-    pair, train = settings.values.get("pair") or {}, settings.values.get("train") or {}
-    whole = (full, (pair.get("extra") or {}).get("size"))
+    train = settings.values.get("train") or {}
+    whole = (full, params.at(settings.values, "pair.extra.size"))
     ladder = rule.ladder(full, max(map(len, asked.arms.values())), sizes, cost, seeds)
     own = params.seed()
     done: dict[str, None] = {}

@@ -31,10 +31,9 @@ def annotators(incomplete: str) -> list[str]:
     from graded import params
 
     try:
-        grade = params.load().get("grade")
+        named = params.at(params.load(), "grade.annotators")
     except (GradedError, OSError, ValueError):
         return []
-    named = grade.get("annotators") if isinstance(grade, dict) else None
     return _starting(map(str, named), incomplete) if isinstance(named, dict) else []
 
 

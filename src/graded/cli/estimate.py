@@ -104,7 +104,7 @@ def current(languages: Sequence[str], writer: query.Params) -> bool:
 
 def rough(job: Job, languages: list[str], writer: query.Params) -> Rough:
     """Return the number and size of the pairs that the sample will lead to."""
-    depth = int((params.load().get("candidate") or {}).get("k", 5))
+    depth = int(params.at(params.load(), "candidate.k") or 5)
     requests, characters = {}, {}
     for lang in languages:
         sizes = [

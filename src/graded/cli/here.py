@@ -132,14 +132,10 @@ def differing(stages: Sequence[str], root: Path) -> list[str]:
     ran = locked(root)
     then = {name: ran[name].get("params", {}).get("params.yaml", {}) for name in stages if name in ran}
     now = params.load(root / params.PARAMS)
-    found = [key for one in then.values() for name, old in one.items() for key in _other(name, old, _at(now, name))]
+    found = [
+        key for one in then.values() for name, old in one.items() for key in _other(name, old, params.at(now, name))
+    ]
     return list(dict.fromkeys(found))
-
-
-def _at(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
 
 
 def _other(key: str, old: Any, new: Any) -> Iterator[str]:

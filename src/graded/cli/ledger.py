@@ -117,7 +117,7 @@ def record_command(
     values = params.load()
     query = {name: value for name, value in (values.get("query") or {}).items() if name in Model.model_fields}
     writer = params.parse("query", query, Model) if query else None
-    grade = (values.get("grade") or {}).get("annotators") or {}
+    grade = params.at(values, "grade.annotators") or {}
     annotators = {name: params.parse(f"grade.annotators.{name}", one, Model) for name, one in grade.items()}
     rows = (row for path in files for row in readings(path))
     written, there = record(Ledger(), rows, writer, annotators, provenance)

@@ -71,7 +71,7 @@ def show(rows: list[dict[str, Any]], kind: str) -> None:
 
     from graded.analysis import catalogue
 
-    metric = str(next(iter((params.load().get("evaluate") or {}).get("metrics") or []), "nDCG@10"))
+    metric = str((params.at(params.load(), "evaluate.metrics") or ["nDCG@10"])[0])
     known = [(name, one) for name in test_sets(rows) for one in catalogue.measured(rows, name, metric)]
     for name, measured in known:
         lines = [line for one in by_experiment(rows, name, measured) if (line := shown(one, kind))]
@@ -88,7 +88,7 @@ def show(rows: list[dict[str, Any]], kind: str) -> None:
 
 def test_sets(rows: list[dict[str, Any]]) -> list[str]:
     """Return the sets of ``rows`` that are reported, by name; a set that params.yaml does not know counts as one."""
-    sets = (params.load().get("benchmark") or {}).get("sets") or {}
+    sets = params.at(params.load(), "benchmark.sets") or {}
     return sorted({row["set"] for row in rows if (sets.get(row["set"]) or {}).get("role", "test") == "test"})
 
 

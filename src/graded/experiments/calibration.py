@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graded import params
 from graded.analysis import variants
 from graded.analysis.race import Setting
 from graded.errors import DataError, MissingError, ParamError, one_of
@@ -107,7 +108,7 @@ def dev_sets(values: Mapping[str, Any]) -> list[str]:
     Raises:
         ParamError: there is none.
     """
-    sets = (values.get("benchmark") or {}).get("sets") or {}
+    sets = params.at(values, "benchmark.sets") or {}
     found = [name for name, one in sets.items() if one.get("role", "test") == "dev"]
     if not found:
         raise ParamError(
@@ -142,7 +143,7 @@ def refuse_overlap(dev: Sequence[str], languages: Sequence[str]) -> None:
 
 def full_size(values: Mapping[str, Any], languages: Sequence[str]) -> int:
     """Return the graded pairs a language of the model to train: pair.size, else what the scarcest language has."""
-    size = (values.get("pair") or {}).get("size")
+    size = params.at(values, "pair.size")
     have = []
     for lang in languages:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graded import params
 from graded.formats.work import work_folder
 
 
@@ -54,7 +55,7 @@ def pairs(values: Mapping[str, Any]) -> int | None:
 
 def encoder(values: Mapping[str, Any]) -> str | None:
     """Return the name of the base encoder."""
-    found = (values.get("encoder") or {}).get("name")
+    found = params.at(values, "encoder.name")
     return None if found is None else str(found)
 
 

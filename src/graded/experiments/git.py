@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from graded.errors import MissingError, ServiceError
 from graded.formats import yaml12
+from graded.params import at
 
 
 class Experiment(NamedTuple):
@@ -154,9 +155,4 @@ def fingerprint(commit: str, params: Mapping[str, Any] | None = None, target: st
 
 
 def _filled(dep: str, values: Mapping[str, Any]) -> Any:
-    if not (dep.startswith("${") and dep.endswith("}")):
-        return dep
-    found: Any = values
-    for part in dep[2:-1].split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+    return at(values, dep[2:-1]) if dep.startswith("${") and dep.endswith("}") else dep

@@ -124,10 +124,7 @@ def overrides(values: Mapping[str, Any], have: Mapping[str, Any]) -> list[str]:
     """
     found = []
     for key, value in values.items():
-        there: Any = have
-        for part in key.split("."):
-            there = there.get(part) if isinstance(there, Mapping) else None
-        if isinstance(value, Mapping) and isinstance(there, Mapping):
+        if isinstance(value, Mapping) and isinstance(params.at(have, key), Mapping):
             found += [f"~{key}", f"+{key}={text(value)}"]
         else:
             found.append(f"++{key}={text(value)}")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graded import params
 from graded.errors import GradedError, MissingError
 from graded.experiments import durations, git, outs, tidy
 from graded.formats import table
@@ -106,12 +107,7 @@ def scores(commit: str | None) -> Mapping[Key, Column]:
 
 def settings(source: Source) -> dict[str, Any]:
     """Return the settings of an experiment, as columns of the tidy table."""
-    if source.commit is None:
-        from graded import params
-
-        values = params.load()
-    else:
-        values = git.read_yaml(source.commit, "params.yaml")
+    values = params.load() if source.commit is None else git.read_yaml(source.commit, "params.yaml")
     pair, train = values.get("pair") or {}, values.get("train") or {}
     extra, negatives = pair.get("extra") or {}, train.get("negatives") or {}
     return {
@@ -126,7 +122,7 @@ def settings(source: Source) -> dict[str, Any]:
         "count": pair.get("count", "pairs"),
         "extra": extra.get("language"),
         "extra_size": extra.get("size") if extra.get("language") else None,
-        "encoder": (values.get("encoder") or {}).get("name", "unknown"),
+        "encoder": params.at(values, "encoder.name") or "unknown",
         "annotator": values["annotator"],
         "objective": train.get("objective", "infonce"),
         "share_mined": negatives.get("share_mined", 0.0) if negatives.get("per_query") else None,
