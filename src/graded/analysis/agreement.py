@@ -65,13 +65,6 @@ def lean(counts: Floats) -> float:
     return float((counts * gap).sum() / total) if total else float("nan")
 
 
-def row_normalised(counts: Floats) -> Floats:
-    """Return the second annotator's distribution for each grade of the first (Figure 4's heat maps); empty rows 0."""
-    counts = np.asarray(counts, dtype=np.float64)
-    sums = counts.sum(axis=-1, keepdims=True)
-    return np.divide(counts, sums, out=np.zeros_like(counts), where=sums > 0)
-
-
 class Distribution(NamedTuple):
     """One annotator in one language: pairs by grade (Figure 3), and by outcome where there is no grade."""
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from graded.analysis import figures_across, figures_sweep, published, tables_arms, tables_paper, variants
+from graded.analysis import figures_across, figures_sweep, tables_arms, tables_paper, variants
 from graded.analysis.figures import Figure, Row
 from graded.analysis.tables import Scores, Table
 
@@ -126,11 +126,6 @@ def _budget(family: tuple[str, ...]) -> str:
     """Return ``3 epochs`` of a recipe, ``1 epoch`` of one."""
     budget = family[2].partition("#")[0].strip()
     return budget.removesuffix("s") if budget.startswith("1 ") else budget
-
-
-def languages(rows: Sequence[Row]) -> list[str]:
-    """Return the languages of the queries, in the paper's order."""
-    return published.in_order({row["query_lang"] for row in rows})
 
 
 def _each(rows: Sequence[Row]) -> Iterator[_Part]:

@@ -19,18 +19,17 @@ PLAIN = {"domain": False, "ticks": False}
 NOT_GRADED = "not graded"
 
 
-def documents(counts: Mapping[str, int], what: str = "passages sampled here") -> Figure | None:
+def documents(counts: Mapping[str, int]) -> Figure | None:
     """Return Figure 2: MIRACL's passages of each language (published), and those of this run, on a log scale.
 
     Args:
         counts: language -> passages of this run, at least 0.
-        what: names the counts.
     """
     import altair as alt
 
     if not counts:
         return None
-    sizes = published.load()["miracl"]["passages"]
+    sizes, what = published.load()["miracl"]["passages"], "passages sampled here"
     order = published.in_order(set(counts))
     rows = [
         {"language": published.language(lang), "series": name, "passages": int(value)}

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over queries for what the figures and tables show.
+"""95% bootstrap intervals over queries for what the figures and tables show.
 
 Source: Efron 1979, percentile bootstrap. All draws of one call share the same resampled queries, so the interval of a
 relative change is that of two systems on the same queries.
@@ -17,7 +17,7 @@ DRAWS = 2000
 BLOCK = 4_000_000
 
 
-def mean(values: np.ndarray, *, seed: int = 0, confidence: float = 0.95, draws: int = DRAWS) -> Interval:
+def mean(values: np.ndarray, *, seed: int = 0, draws: int = DRAWS) -> Interval:
     """Return the mean of ``values`` (float [Q]) and its interval.
 
     Raises:
@@ -25,20 +25,15 @@ def mean(values: np.ndarray, *, seed: int = 0, confidence: float = 0.95, draws: 
     """
     values = np.asarray(values, dtype=np.float64)
     means = _draw(values[None, :], seed, draws)[0]
-    return _ends(float(values.mean()), means, confidence)
+    return _ends(float(values.mean()), means)
 
 
-def relative(
-    ours: np.ndarray, theirs: np.ndarray, *, seed: int = 0, confidence: float = 0.95, draws: int = DRAWS
-) -> Interval:
+def relative(ours: np.ndarray, theirs: np.ndarray) -> Interval:
     """Return (mean(ours) - mean(theirs)) / mean(theirs) in percent, with its paired interval.
 
     Args:
         ours: float [Q], one value a query.
         theirs: float [Q], of the same queries in the same order.
-        seed: of the draws.
-        confidence: of the interval, in (0, 1).
-        draws: resampled query sets.
 
     Raises:
         DataError: the two differ in their number of queries, have none, or ``theirs`` has the mean 0.
@@ -46,9 +41,9 @@ def relative(
     pair = np.stack([np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)])
     if pair[1].mean() == 0:
         raise DataError("relative change: the value compared against is 0 for every query; there is nothing to relate")
-    drawn = _draw(pair, seed, draws)
+    drawn = _draw(pair, 0, DRAWS)
     drawn = drawn[:, drawn[1] != 0]
-    return _ends(float(pair[0].mean() / pair[1].mean() - 1) * 100, (drawn[0] / drawn[1] - 1) * 100, confidence)
+    return _ends(float(pair[0].mean() / pair[1].mean() - 1) * 100, (drawn[0] / drawn[1] - 1) * 100)
 
 
 def _draw(values: np.ndarray, seed: int, draws: int) -> np.ndarray:
@@ -64,7 +59,6 @@ def _draw(values: np.ndarray, seed: int, draws: int) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def _ends(value: float, drawn: np.ndarray, confidence: float) -> Interval:
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+def _ends(value: float, drawn: np.ndarray) -> Interval:
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return Interval(value, float(low), float(high))

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from graded.analysis import published
 from graded.analysis.figures import Row
 from graded.analysis.figures_rows import groups, largest, trained, tuned
-from graded.analysis.published import Published
 from graded.analysis.tables import Cell, Scores, Table, change, name, plain
 
 
@@ -74,9 +73,6 @@ def across(
     if len(taus) < 2:
         return None
     ends = (taus[0], taus[-1])
-
-    def look(row: Row) -> Published | None:
-        return published.table2(row, ends)
 
     queries = published.in_order({row["query_lang"] for row in mine})
     passages = published.in_order({row["doc_lang"] for row in mine})

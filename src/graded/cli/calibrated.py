@@ -41,7 +41,7 @@ def tell(subject: str, look: Look) -> None:
     say(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
 
 
-def status(look: Look, arm: str, open_arms: tuple[str, ...], best: str) -> str:
+def status(arm: str, open_arms: tuple[str, ...], best: str) -> str:
     """Return what is shown about an arm, in words."""
     if arm == best:
         return "best shown" if not open_arms else "leads"
@@ -69,7 +69,7 @@ def rows(found: Found) -> list[dict[str, Any]]:
                     "behind_low": gap.low,
                     "behind_high": gap.high,
                     "leads": last.leads[arm],
-                    "shown": status(last, arm, verdict.open, verdict.best),
+                    "shown": status(arm, verdict.open, verdict.best),
                     "base": found.base[subject],
                 }
             )

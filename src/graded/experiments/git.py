@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from graded.errors import MissingError, ServiceError
@@ -22,13 +21,13 @@ class Experiment(NamedTuple):
     baseline: str
 
 
-def git(*arguments: str, folder: Path | None = None) -> str:
+def git(*arguments: str) -> str:
     """Return what a git command prints, without the last line end.
 
     Raises:
         ServiceError: git said no; its first line is quoted.
     """
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run(["git", *arguments], capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
         raise ServiceError(f"git {arguments[0]}: {said[0]}")
@@ -125,8 +124,8 @@ def _meet(out: str, dep: str) -> bool:
     return dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/")
 
 
-def fingerprint(commit: str, params: Mapping[str, Any] | None = None, target: str = "evaluate") -> str:
-    """Return a text that is equal for two commits exactly where ``target`` would run the same.
+def fingerprint(commit: str, params: Mapping[str, Any] | None = None) -> str:
+    """Return a text that is equal for two commits exactly where `dvc repro evaluate` would run the same.
 
     It covers dvc.yaml, the params that the needed stages read, and the git content of all their deps (source files,
     prompts, `.dvc` files).
@@ -134,11 +133,10 @@ def fingerprint(commit: str, params: Mapping[str, Any] | None = None, target: st
     Args:
         commit: a commit with a dvc.yaml.
         params: stands in for the commit's params.yaml.
-        target: the last stage.
     """
     pipeline = read_yaml(commit, "dvc.yaml")
     values = read_yaml(commit, "params.yaml") if params is None else params
-    stages, deps = needs(pipeline, target)
+    stages, deps = needs(pipeline, "evaluate")
     keys = set[str]()
     for name in stages:
         stage = pipeline["stages"][name]

@@ -49,8 +49,8 @@ class Queue:
             raise MissingError("no DVC repository here; run this inside a graded repository") from None
         self._error = DvcException
 
-    def add(self, name: str, overrides: list[str], message: str, target: str = "evaluate") -> None:
-        """Queue one experiment.
+    def add(self, name: str, overrides: list[str], message: str) -> None:
+        """Queue one experiment, up to stage evaluate.
 
         Raises:
             ParamError: DVC refused the values.
@@ -58,7 +58,7 @@ class Queue:
         with uninterrupted():
             try:
                 self._repo.experiments.run(
-                    targets=[target], queue=True, name=name, params=overrides, message=message, copy_paths=None
+                    targets=["evaluate"], queue=True, name=name, params=overrides, message=message, copy_paths=None
                 )
             except self._error as error:
                 raise ParamError(f"dvc exp run --queue -n {name}: {_line(error)}") from None
@@ -140,7 +140,6 @@ def drive(
     jobs: int,
     tell: Callable[[str, str, float], None],
     again: Callable[[str], None],
-    poll: float = POLL,
 ) -> dict[str, str]:
     """Run the queue until every named task is done; return name -> Success or Failed.
 
@@ -150,7 +149,6 @@ def drive(
         jobs: experiments at a time.
         tell: told (name, state, seconds since it was seen to start) of each task that starts or ends.
         again: queues the named task again, whose worker died.
-        poll: seconds between two looks.
 
     Raises:
         ServiceError: workers were started several times and nothing got done.
@@ -176,7 +174,7 @@ def drive(
             if watch.due(now):
                 _tend(queue, watch, [task for task in tasks if task.state == "Running"], tell, again)
                 _staff(queue, watch, min(jobs, len(names) - len(done)), tasks, len(done))
-            time.sleep(poll)
+            time.sleep(POLL)
     except KeyboardInterrupt:
         queue.stop()
         raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 
 #: What stands in a secret's place.
 HIDDEN = "***"
@@ -31,13 +30,13 @@ def secrets() -> tuple[str, ...]:
     return tuple(sorted(found, key=len, reverse=True))
 
 
-def redact(text: str, known: Iterable[str] | None = None) -> str:
+def redact(text: str) -> str:
     """Return ``text`` with ``***`` for every secret: values of :func:`secrets` and credentials inside URLs.
 
-    >>> redact("http://me:pass@host/v1?api-version=1&sig=abc was refused", ())
+    >>> redact("http://me:pass@host/v1?api-version=1&sig=abc was refused")
     'http://***@host/v1?api-version=1&sig=*** was refused'
     """
-    for value in secrets() if known is None else known:
+    for value in secrets():
         text = text.replace(value, HIDDEN)
     return _PARAMETER.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
 

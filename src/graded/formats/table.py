@@ -75,14 +75,12 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         ) from None
 
 
-def connect(*, memory_gb: float = 2.0, threads: int = 4, temporary: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """Return a DuckDB connection that spills to ``temporary`` (default: the system's) beyond ``memory_gb`` GB."""
+def connect(*, memory_gb: float = 2.0, threads: int = 4) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB connection that spills to the system's temporary folder beyond ``memory_gb`` GB."""
     connection = duckdb.connect()
     connection.execute("SET preserve_insertion_order = true")
     connection.execute(f"SET memory_limit = '{memory_gb}GB'")
     connection.execute(f"SET threads = {threads}")
-    if temporary is not None:
-        connection.execute("SET temp_directory = ?", [str(temporary)])
     return connection
 
 

@@ -82,30 +82,27 @@ class Run:
 
 def note_run(store: Store, run: Run) -> None:
     """Keep ``run`` beside the ledger; it is no output of the stage, whose files depend on its inputs alone."""
-    write_json(
-        store.folder / "runs" / f"{run.stage}.json",
-        asdict(run),
-    )
+    write_json(store.folder / "runs" / f"{run.stage}.json", asdict(run))
 
 
-def last_run(stage: str, root: Path | None = None) -> Run | None:
-    """Return how ``stage`` (query or grade) last ran in this clone; None where it has not."""
-    path = Store(root).folder / "runs" / f"{stage}.json"
+def last_run(stage: str) -> Run | None:
+    """Return how ``stage`` (query, grade or probe) last ran in this clone; None where it has not."""
+    path = Store().folder / "runs" / f"{stage}.json"
     if not path.is_file():
         return None
     values = json.loads(path.read_text(encoding="utf-8"))
     return Run(**{"rows": values["reused"] + values["bought"]} | values)
 
 
-def in_use(root: Path | None = None) -> list[Run]:
+def in_use() -> list[Run]:
     """Return for query and grade the replies in data/ that they left, and what those cost when the stage last ran here.
 
     A note of another run (the stage's output has since come from DVC's cache) says nothing of them: all are reused.
     """
     found = []
     for stage in ("query", "grade"):
-        files = sorted((root or Path()).glob(f"data/{stage}/**/*.parquet"))
-        rows, note = sum(map(table.count_rows, files)), last_run(stage, root)
+        files = sorted(Path().glob(f"data/{stage}/**/*.parquet"))
+        rows, note = sum(map(table.count_rows, files)), last_run(stage)
         if note is not None and (not files or note.rows == rows):
             found.append(note)
         elif files:

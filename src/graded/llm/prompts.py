@@ -93,19 +93,10 @@ def neutral(text: str) -> str:
     return _CONTROL.sub(lambda match: " >" if match[0] == ">" else f"{match[0]} ", text)
 
 
-def frames(folder: Path = PROMPTS) -> dict[str, int]:
+def frames() -> dict[str, int]:
     """Return the characters of each stage's instructions; errors as in :func:`query_messages`."""
-    asked = {
-        "query": query_messages("en", "question", "", folder=folder),
-        "grade": grade_messages("", "", folder=folder),
-    }
+    asked = {"query": query_messages("en", "question", ""), "grade": grade_messages("", "")}
     return {stage: sum(len(message["content"]) for message in messages) for stage, messages in asked.items()}
-
-
-def check(folder: Path = PROMPTS) -> None:
-    """Read both prompt files; errors as in :func:`query_messages`."""
-    _template(folder / "query.txt")
-    _template(folder / "grade.txt")
 
 
 _BLANKS = {"query.txt": ("language", "style", "passage", "mark"), "grade.txt": ("query", "passage", "mark")}

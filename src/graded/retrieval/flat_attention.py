@@ -58,19 +58,19 @@ def layout(lengths: Sequence[int] | Ints, device: Any = "cpu") -> Layout:
     )
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, where: Layout, dropout: float = 0.0) -> Tensor:
-    """Return softmax(q k' / sqrt(d)) v within each text: [tokens, hidden] from three [tokens, hidden].
-
-    ``dropout`` is the probability of dropping an attention weight (training). The variable-length kernel has none,
-    so with dropout the runs are used on every device.
-    """
-    return torch.cat(attend_runs(query, key, value, heads, where, dropout))
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, where: Layout) -> Tensor:
+    """Return softmax(q k' / sqrt(d)) v within each text: [tokens, hidden] from three [tokens, hidden]."""
+    return torch.cat(attend_runs(query, key, value, heads, where))
 
 
 def attend_runs(
     query: Tensor, key: Tensor, value: Tensor, heads: int, where: Layout, dropout: float = 0.0
 ) -> list[Tensor]:
-    """Return :func:`attend` run by run, [tokens of the run, hidden] each; one run of all where one kernel does it."""
+    """Return :func:`attend` run by run, [tokens of the run, hidden] each; one run of all where one kernel does it.
+
+    ``dropout`` is the probability of dropping an attention weight (training). The variable-length kernel has none,
+    so with dropout the runs are used on every device.
+    """
     tokens, hidden = query.shape
     query, key, value = (part.unflatten(1, (heads, -1)) for part in (query, key, value))
     if query.is_cuda and dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):

@@ -144,7 +144,6 @@ def top_k(
     k: int,
     *,
     first_pass: str = "auto",
-    device: str = "cpu",
 ) -> Hits:
     """Return the k passages with the largest inner products for each query; exact, one shard in memory.
 
@@ -152,14 +151,13 @@ def top_k(
         queries: float32 ``[Q, dim]``.
         shards: doc_ids and float32 ``[n, dim]`` vectors; consumed once.
         k: passages a query.
-        first_pass: ``auto`` (the fastest on ``device``) or one of ``search_product.FIRST_PASSES``. It changes the
-            time, never the result.
-        device: where torch multiplies: ``cpu``, ``cuda``, ``cuda:1``.
+        first_pass: ``auto`` (the fastest on a CPU) or one of ``search_product.FIRST_PASSES``. It changes the time,
+            never the result.
 
     Raises:
         ParamError, DataError: as :class:`Search`.
     """
-    search = Search(queries, k, first_pass=first_pass, device=device)
+    search = Search(queries, k, first_pass=first_pass)
     for ids, vectors in shards:
         search.add(ids, vectors)
     return search.hits()

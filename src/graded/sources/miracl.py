@@ -53,7 +53,7 @@ def shards(folder: Path, lang: str, *, partial: bool = False) -> list[Path]:
     return [found[number] for number in sorted(found)]
 
 
-def write_passages(folder: Path, lang: str, target: Path, *, partial: bool = False, memory_gb: float = 2.0) -> int:
+def write_passages(folder: Path, lang: str, target: Path, *, partial: bool = False) -> int:
     """Write the corpus of ``lang`` to ``target`` (doc_id, title, text) and return the number of passages.
 
     Raises:
@@ -64,10 +64,10 @@ def write_passages(folder: Path, lang: str, target: Path, *, partial: bool = Fal
     paths = shards(folder, lang, partial=partial)
     with ThreadPoolExecutor(max_workers=4) as workers:
         list(workers.map(sound, paths))
-    return stream(paths, target, memory_gb)
+    return stream(paths, target)
 
 
-def stream(paths: Sequence[Path], target: Path, memory_gb: float) -> int:
+def stream(paths: Sequence[Path], target: Path) -> int:
     """Write the JSON lines of ``paths`` to ``target`` by DuckDB; errors as in :func:`write_passages`."""
     import duckdb
 
@@ -76,7 +76,7 @@ def stream(paths: Sequence[Path], target: Path, memory_gb: float) -> int:
         " columns = {docid: 'VARCHAR', title: 'VARCHAR', text: 'VARCHAR'}, maximum_object_size = 67108864)"
     )
     check = "SELECT count(*) FROM read_parquet(?) WHERE doc_id IS NULL OR doc_id = '' OR text IS NULL"
-    with table.connect(memory_gb=memory_gb) as connection:
+    with table.connect() as connection:
         try:
             count = table.copy_query(connection, select, target, [[str(path) for path in paths]])
         except duckdb.Error:

@@ -44,12 +44,12 @@ def sample(
             paths = [data / "grade" / name / f"{lang}.parquet" for name in annotators]
             for path in paths:
                 open_parquet(path).close()
-            total += _chosen(connection, lang, paths, max(1, count // len(languages)), seed)
+            total += _chosen(connection, paths, max(1, count // len(languages)), seed)
             found.append(_texts(connection, data, lang, characters))
     return [row for turn in zip_longest(*found) for row in turn if row is not None], total
 
 
-def _chosen(connection: duckdb.DuckDBPyConnection, lang: str, paths: list[Path], count: int, seed: int) -> int:
+def _chosen(connection: duckdb.DuckDBPyConnection, paths: list[Path], count: int, seed: int) -> int:
     """Fill the table ``chosen`` with ``count`` pairs of one language; return how many there were."""
     joined = " FULL JOIN ".join(
         f"(SELECT query_id, doc_id, grade AS g{at}, outcome AS o{at} FROM read_parquet(?)) t{at}"

@@ -72,14 +72,14 @@ class Plan:
             return self._cut(rng.permutation(len(self.lang)))
         by_language = [rng.permutation(np.flatnonzero(self.lang == lang)) for lang in np.unique(self.lang)]
         if self.mode == "temperature":
-            return self._cut(rng.permutation(np.concatenate(self._sampled(by_language, epoch))))
+            return self._cut(rng.permutation(np.concatenate(self._sampled(by_language))))
         batches = [batch for rows in by_language for batch in self._cut(rows)]
         return [batches[index] for index in rng.permutation(len(batches))]
 
     def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
         return [rows[at : at + self.size] for at in range(0, len(rows), self.size)]
 
-    def _sampled(self, by_language: list[np.ndarray], epoch: int) -> list[np.ndarray]:
+    def _sampled(self, by_language: list[np.ndarray]) -> list[np.ndarray]:
         """Resize each language to its share of the epoch: rows of a scarce language recur, others wait their turn."""
         counts = np.array([len(rows) for rows in by_language], dtype=np.float64)
         share = counts**self.alpha / (counts**self.alpha).sum()
