@@ -107,11 +107,16 @@ def languages(path: Path | None = None) -> list[str]:
     if not isinstance(codes, list) or not codes:
         raise ParamError(f"languages: received {codes!r}; expected a list such as [fi, ar]")
     for code in codes:
-        if not (isinstance(code, str) and code.isascii() and code.isalpha() and code.islower() and len(code) in (2, 3)):
+        if not is_language(code):
             raise ParamError(f"languages: received {code!r}; expected codes of two or three small letters")
     if len(set(codes)) != len(codes):
         raise ParamError(f"languages: received {codes!r}; a language stands twice")
     return codes
+
+
+def is_language(code: Any) -> bool:
+    """Return whether ``code`` can be a language: two or three small letters."""
+    return isinstance(code, str) and code.isascii() and code.isalpha() and code.islower() and len(code) in (2, 3)
 
 
 def seed(path: Path | None = None) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from graded import params
 from graded.console import say
 from graded.errors import DataError, ParamError
 from graded.formats.atomic import atomic_folder, raise_disk, write_text
@@ -43,7 +44,7 @@ def bring(
 
     Example: graded import passages.csv --lang fi --queries queries.csv --qrels qrels.csv
     """
-    if not (lang.isascii() and lang.isalpha() and lang.islower() and len(lang) in (2, 3)):
+    if not params.is_language(lang):
         raise ParamError(f"--lang: received {lang!r}; expected a code of two or three small letters, such as fi")
     if (queries is None) != (qrels is None):
         raise ParamError("--queries and --qrels: received one of them; judged queries need both")

@@ -12,7 +12,7 @@ import typer
 from graded import params
 from graded.console import say
 from graded.errors import MissingError
-from graded.experiments import git, means, results, tidy
+from graded.experiments import git, means, results, scores, tidy
 
 WIDTH = 100
 OUT = Path("results/results.parquet")
@@ -43,15 +43,10 @@ def command(
         raise MissingError("results: no experiment here; 'graded sweep figure5' or 'dvc exp run -S tau=3' makes some")
     rows, singles = results.gather(chosen)
     count = tidy.write(out, rows)
-    scores = scores_path(out)
-    tidy.write(scores, singles, tidy.SCORES)
+    beside = scores.beside(out)
+    tidy.write(beside, singles, tidy.SCORES)
     show(rows, "same")
-    say(f"{len(chosen)} experiments, {count:,} rows: {out}; {len(singles):,} per-query scores: {scores}")
-
-
-def scores_path(out: Path) -> Path:
-    """Return where the per-query scores of a table stand: `results.scores.parquet` beside `results.parquet`."""
-    return out.with_name(f"{out.stem}.scores.parquet")
+    say(f"{len(chosen)} experiments, {count:,} rows: {out}; {len(singles):,} per-query scores: {beside}")
 
 
 def table_of(names: Sequence[str], kind: str) -> None:

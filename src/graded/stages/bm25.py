@@ -15,6 +15,7 @@ from pydantic import Field
 from graded import params
 from graded.console import run, say
 from graded.formats import atomic, table, trec
+from graded.records import Direction
 from graded.retrieval.lexical import Bm25
 
 BENCHMARK, OUT = Path("data/benchmark"), Path("data/bm25")
@@ -58,7 +59,7 @@ def corpora(folder: Path) -> Iterator[tuple[Path, str, list[tuple[Path, bool]]]]
         record = json.loads(path.read_text(encoding="utf-8"))
         for one in record["directions"]:
             if one["query_lang"] == one["doc_lang"]:
-                home = path.parent / f"{one['query_lang']}-{one['doc_lang']}"
+                home = path.parent / Direction(one["query_lang"], one["doc_lang"]).name
                 task = (home, record.get("protocol") == "listed")
                 found.setdefault((Path(one["corpus"]), one["doc_lang"]), []).append(task)
     for (corpus, lang), tasks in found.items():

@@ -21,6 +21,7 @@ from graded.analysis.draw import draw_order
 from graded.console import run, say
 from graded.errors import DataError
 from graded.formats import atomic, table
+from graded.records import Direction
 
 CORPUS, BENCHMARK, OUT = Path("data/corpus"), Path("data/benchmark"), Path("data/sample")
 
@@ -64,7 +65,7 @@ def judge(connection: duckdb.DuckDBPyConnection, benchmarks: Path, lang: str) ->
             if direction["doc_lang"] != lang:
                 continue
             corpus = Path(direction["corpus"])
-            qrels = record.parent / f"{direction['query_lang']}-{lang}" / "qrels.parquet"
+            qrels = record.parent / Direction(direction["query_lang"], lang).name / "qrels.parquet"
             own_ids = corpus.parent != CORPUS
             connection.execute(
                 "INSERT INTO judged SELECT CASE WHEN ? THEN '' ELSE c.doc_id END, md5(c.text), q.relevant"

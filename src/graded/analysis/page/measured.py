@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graded.analysis.intervals import mean
+from graded.records import Direction
 
 #: (set, query_lang, doc_lang, system, metric)
 Key = tuple[str, str, str, str, str]
@@ -40,7 +41,7 @@ def measured(record: Mapping[str, Any], values: Mapping[Key, np.ndarray], *, see
     rows = []
     for (set_name, query_lang, doc_lang, system, metric), scores in values.items():
         same = query_lang == doc_lang
-        part = record.get(set_name, {}).get(query_lang if same else f"{query_lang}-{doc_lang}", {})
+        part = record.get(set_name, {}).get(Direction(query_lang, doc_lang).label, {})
         ends = mean(scores, seed=seed, draws=1000) if same else None
         gap = part.get("difference", {}).get(metric) if system == "tuned" else None
         rows.append(
