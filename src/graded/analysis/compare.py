@@ -8,7 +8,7 @@ procedure".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -77,6 +77,14 @@ def holm(p_values: Mapping[K, float]) -> dict[K, float]:
         running = max(running, min(1.0, (len(p_values) - place) * p_values[key]))
         adjusted[key] = running
     return {key: adjusted[key] for key in p_values}
+
+
+def holm_within(p_values: Mapping[K, float], family: Callable[[K], Hashable]) -> dict[K, float]:
+    """Return each p adjusted by :func:`holm` over those whose key has the same ``family``."""
+    families: dict[Hashable, dict[K, float]] = {}
+    for key, p in p_values.items():
+        families.setdefault(family(key), {})[key] = p
+    return {key: p for one in families.values() for key, p in holm(one).items()}
 
 
 def _mean(gaps: np.ndarray, axis: int) -> np.ndarray:

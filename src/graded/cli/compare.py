@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from graded.analysis.compare import Difference, difference, holm
+from graded.analysis.compare import Difference, difference, holm_within
 from graded.analysis.variants import POOL, approximate
 from graded.cli import here, sides
 from graded.console import say
@@ -40,7 +40,8 @@ def compare(
     chosen = both if directions or not monolingual else monolingual
     tested = {task: difference(_array(mine), _array(other), seed=seed, resamples=resamples)
               for task, (mine, other) in chosen.items()}  # fmt: skip
-    rows = [row(task, metric, chosen[task], tested[task], adjusted(tested)[task]) for task in sorted(chosen)]
+    corrected = adjusted(tested)
+    rows = [row(task, metric, chosen[task], tested[task], corrected[task]) for task in sorted(chosen)]
     show(f"{metric}: A = {a}, B = {b}", rows, markdown)
     pooled = any(POOL in task.metric for task in chosen)
     notes = [
@@ -69,11 +70,11 @@ def load(name: str, metric: str, qrels: Path | None, system: str) -> sides.Side:
 
 def adjusted(tested: dict[sides.Task, Difference]) -> dict[sides.Task, float]:
     """Return Holm's p of each task; a family is a set's languages, or its directions whose languages differ."""
-    families: dict[tuple[str, bool], dict[sides.Task, float]] = {}
-    for task, found in tested.items():
-        same = task.direction.query_lang == task.direction.doc_lang
-        families.setdefault((task.set, same), {})[task] = found.p
-    return {task: p for family in families.values() for task, p in holm(family).items()}
+
+    def family(task: sides.Task) -> tuple[str, bool]:
+        return task.set, task.direction.query_lang == task.direction.doc_lang
+
+    return holm_within({task: found.p for task, found in tested.items()}, family)
 
 
 def row(

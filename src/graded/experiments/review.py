@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graded.analysis import variants
-from graded.analysis.compare import Difference, difference, holm
+from graded.analysis.compare import Difference, difference, holm_within
 from graded.errors import GradedError, MissingError, ServiceError
 from graded.experiments import git, results
 from graded.records import Direction
@@ -144,10 +144,8 @@ def tested(rows: Sequence[Row], base: str, metric: str) -> tuple[list[Row], str]
         other = others.get(key)
         if other and other.queries == mine.queries:
             found[key] = difference(mine.values, other.values, seed=13)
-    families: dict[tuple[str, str, bool], dict[tuple[str, ...], float]] = {}
-    for key, test in found.items():
-        families.setdefault((key[0], key[2], "-" in key[1]), {})[key] = test.p
-    adjusted = {key: p for family in families.values() for key, p in holm(family).items()}
+    ps = {key: test.p for key, test in found.items()}
+    adjusted = holm_within(ps, lambda key: (key[0], key[2], "-" in key[1]))
     return [
         row._replace(test=found[key], p=adjusted[key])
         if (key := (row.set, row.label, _searched(row, metric))) in found and row in differing
