@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +10,10 @@ from typing import Any, NamedTuple
 from graded import params
 from graded.analysis.calibrate import Look
 from graded.analysis.race import Result
+from graded.cli import terminal
 from graded.console import say
 from graded.experiments import calibration, grid
 from graded.formats import atomic
-
-WIDTH = 100
 
 
 class Found(NamedTuple):
@@ -38,7 +36,7 @@ def tell(subject: str, look: Look) -> None:
         f"; {what} {', '.join(arms)}" for what, arms in (("out", look.out), ("left behind for cost", look.left)) if arms
     )
     text = f"look {subject} at {look.size:,} pairs, {look.queries} queries: {means}{gone}"
-    say(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    say(textwrap.fill(text, terminal.WIDTH, subsequent_indent="  ", break_on_hyphens=False))
 
 
 def status(arm: str, open_arms: tuple[str, ...], best: str) -> str:
@@ -144,12 +142,8 @@ def sentences(found: Found, subject: str, best: str, open_arms: tuple[str, ...])
 
 def table(listed: list[dict[str, Any]], metric: str, confidence: float) -> None:
     """Print one line for each language and tau, within 100 columns."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     title = f"{metric} on development queries; intervals hold together with {confidence:.0%} confidence"
-    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    shown = terminal.table(title, pad_edge=False)
     for at, column in enumerate(("language", "tau", "pairs", metric, "base", "behind the leader", "leads", "")):
         least = min(max(len(row["tau"]) for row in listed), 20) if at == 1 else None
         shown.add_column(column, justify="right" if 1 < at < 7 else "left", no_wrap=at != 1, min_width=least)
@@ -169,4 +163,4 @@ def table(listed: list[dict[str, Any]], metric: str, confidence: float) -> None:
             row["shown"],
         )
         last = row["language"]
-    Console(width=WIDTH, file=sys.stdout, highlight=False).print(shown)
+    terminal.show(shown)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from graded.analysis.compare import Difference, difference, holm_within
 from graded.analysis.variants import POOL, approximate
-from graded.cli import here, sides
+from graded.cli import here, sides, terminal
 from graded.console import say
 from graded.errors import MissingError
 
@@ -106,17 +105,12 @@ def show(title: str, rows: list[list[str]], markdown: bool) -> None:
         for cells in rows:
             say(f"| {' | '.join(cell.strip() for cell in cells)} |")
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(title=title, caption="* p (Holm) < 0.05", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    shown.title_justify = shown.caption_justify = "left"
+    shown = terminal.table(title, "* p (Holm) < 0.05")
     for place, name in enumerate(COLUMNS):
         shown.add_column(name, justify="left" if place < 2 else "right", no_wrap=place > 0, overflow="fold")
     for cells in rows:
         shown.add_row(*cells)
-    Console(width=100, file=sys.stdout, highlight=False).print(shown)
+    terminal.show(shown)
 
 
 def _array(values: list[float]) -> Any:

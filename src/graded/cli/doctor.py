@@ -12,9 +12,10 @@ import typer
 
 from graded.cli import checks, checks_paid, here
 from graded.cli.checks import Finding, guarded
+from graded.cli.terminal import WIDTH
 from graded.console import say
 
-WIDTH, INDENT = 100, 18
+INDENT = 18
 
 
 def doctor(

@@ -16,13 +16,13 @@ import typer
 
 from graded import params
 from graded.cli.complete import profiles
+from graded.cli.terminal import WIDTH
 from graded.console import say
 from graded.errors import MissingError, ParamError, one_of
 from graded.formats import yaml12
 from graded.formats.atomic import write_text
 
 PROFILES = Path("profiles")
-WIDTH = 100
 
 
 def profile(

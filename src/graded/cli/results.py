@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from graded import params
+from graded.cli import terminal
 from graded.console import say
 from graded.errors import MissingError
 from graded.experiments import git, means, results, scores, tidy
 
-WIDTH = 100
 OUT = Path("results/results.parquet")
 
 
@@ -60,10 +59,6 @@ def show(rows: list[dict[str, Any]], kind: str) -> None:
 
     ``kind`` is `same` (one line a language that the experiment trained on, at most one for `all`) or `cross`.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from graded.analysis import catalogue
 
     metric = str((params.at(params.load(), "evaluate.metrics") or ["nDCG@10"])[0])
@@ -72,13 +67,12 @@ def show(rows: list[dict[str, Any]], kind: str) -> None:
         lines = [line for one in by_experiment(rows, name, measured) if (line := shown(one, kind))]
         if not lines:
             continue
-        found = Table(title=f"{name}: {measured}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-        found.padding = (0, 1, 0, 0)
+        found = terminal.table(f"{name}: {measured}", pad_edge=False)
         for at, column in enumerate(("experiment", "language", "base", "tuned", "change, 95% interval", "queries")):
             found.add_column(column, justify="right" if at > 1 else "left", overflow="fold" if at == 0 else "ellipsis")
         for line in lines:
             found.add_row(*line)
-        Console(width=WIDTH, file=sys.stdout, highlight=False).print(found)
+        terminal.show(found)
 
 
 def test_sets(rows: list[dict[str, Any]]) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graded import params
+from graded.cli import terminal
 from graded.cli.complete import sets
 from graded.errors import DataError, MissingError, ParamError, one_of
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 METRICS, BENCHMARK, PAIR = Path("metrics/evaluate.json"), Path("data/benchmark"), Path("data/pair.parquet")
 SHOWN = ("nDCG@10", "MRR@10", "recall@100")
-WIDTH = 100
 
 
 def summary(
@@ -33,8 +32,6 @@ def summary(
     Example: graded summary --directions
     """
     params.inside()
-    from rich.console import Console
-
     try:
         record = json.loads(METRICS.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -43,13 +40,11 @@ def summary(
         raise DataError(f"{METRICS} is not JSON ({error}); 'dvc repro -f evaluate' writes it again") from None
     if name is not None and name not in record:
         raise ParamError(f"summary: {one_of(name, record)}")
-    console = Console(width=WIDTH, file=sys.stdout, highlight=False)
     for one in [name] if name else [one for one in record if role(one) == "test"] or list(record):
-        console.print(table(one, record[one], directions))
+        terminal.show(table(one, record[one], directions))
         if (beside := published(one, record[one])) is not None:
-            console.print(beside)
-    for line in (tau_line(), pair_line(), money_line()):
-        console.print(line)
+            terminal.show(beside)
+    terminal.show(tau_line(), pair_line(), money_line())
 
 
 def role(name: str) -> str:
@@ -60,24 +55,14 @@ def role(name: str) -> str:
 
 def table(name: str, record: dict[str, Any], directions: bool) -> Table:
     """Return one benchmark's table; a change whose corrected p is below 0.05 has a star."""
-    from rich import box
-    from rich.table import Table
-
     named = {metric.partition("-")[0]: metric for metric in next(iter(record.values()))["base"]}
     columns = [named[metric] for metric in SHOWN if metric in named]
     metrics = [metric for metric in columns if all(metric in part for part in record.values())]
     metrics = metrics or list(next(iter(record.values()))["base"])[:3]
     lexical = any("bm25" in part for part in record.values())
-    found = Table(
-        title=f"{name}: base → fine-tuned{protocol(name)}",
-        caption="* p < 0.05, paired randomisation test, Holm-corrected"
-        if any(star(part, metrics[0]) for part in record.values())
-        else None,
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        title_justify="left",
-        caption_justify="left",
-    )
+    starred = any(star(part, metrics[0]) for part in record.values())
+    note = "* p < 0.05, paired randomisation test, Holm-corrected" if starred else None
+    found = terminal.table(f"{name}: base → fine-tuned{protocol(name)}", note)
     found.add_column("language", no_wrap=True)
     for name in [*metrics, "change", *(["BM25"] if lexical else []), "queries"]:
         found.add_column(name, justify="right", no_wrap=True)
@@ -98,9 +83,6 @@ def table(name: str, record: dict[str, Any], directions: bool) -> Table:
 
 def published(name: str, record: dict[str, Any]) -> Table | None:
     """Return what others report of this benchmark beside what was measured, or None where nobody does."""
-    from rich import box
-    from rich.table import Table
-
     from graded.analysis.published import reference
 
     systems = reference(name, SHOWN[0])
@@ -109,9 +91,7 @@ def published(name: str, record: dict[str, Any]) -> Table | None:
     ]
     if not langs:
         return None
-    found = Table(
-        title=f"{name}, {SHOWN[0]}: measured here, and as published", box=box.SIMPLE_HEAD, title_justify="left"
-    )
+    found = terminal.table(f"{name}, {SHOWN[0]}: measured here, and as published", padding=(0, 1))
     found.add_column("system", no_wrap=True)
     for lang in langs:
         found.add_column(lang, justify="right", no_wrap=True)
