@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from graded import params
 from graded.errors import DataError, MissingError
 
+BENCHMARK = Path("data/benchmark")
 #: Files that only the root of a graded repository has.
 MAP = ("params.yaml", "dvc.yaml")
 #: Keys that say how a stage does its work, not what it makes.
@@ -119,6 +121,12 @@ def git_says(root: Path, *arguments: str) -> str | None:
     """Return what a git command prints, None where git says no."""
     done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def benchmark(name: str) -> dict[str, Any]:
+    """Return a set's benchmark.json, empty where it is not here."""
+    path = BENCHMARK / name / "benchmark.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def differing(stages: Sequence[str], root: Path) -> list[str]:

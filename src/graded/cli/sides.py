@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from graded.analysis.variants import INDEXES, POOL, exact, forms
+from graded.cli import here
 from graded.console import say
 from graded.errors import DataError, MissingError, ParamError
 from graded.formats import table, trec
 from graded.records import Direction
 
-BENCHMARK, PER_QUERY = Path("data/benchmark"), "data/evaluate/per_query.parquet"
+PER_QUERY = "data/evaluate/per_query.parquet"
 #: The name of the files here, beside Git's names of revisions.
 WORKSPACE = "workspace"
 
@@ -65,7 +65,7 @@ def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
         task = _task(path, measure, qrels)
         if not task.metric.startswith(metric):
             continue
-        judged = read_qrels(qrels or BENCHMARK / task.set / path.stem / "qrels.parquet")
+        judged = read_qrels(qrels or here.BENCHMARK / task.set / path.stem / "qrels.parquet")
         ranked = measures.by_query(((hit[0], hit[1], hit.score) for hit in trec.read_run(path)), str(path))
         absent = len(judged.keys() - ranked.keys())
         if absent == len(judged):
@@ -83,17 +83,11 @@ def of_runs(source: Path, metric: str, qrels: Path | None) -> Side:
 def _task(path: Path, measure: str, qrels: Path | None) -> Task:
     """Return what a run answers, by its place and its tag."""
     name = path.absolute().parent.name
-    record = _record(name) if qrels is None else {}
+    record = here.benchmark(name) if qrels is None else {}
     shown = measure + (POOL if record.get("pool") else "") + _index(path, record)
     return (
         Task(name, Direction.parse(path.stem), shown) if qrels is None else Task(qrels.name, Direction("-", "-"), shown)
     )
-
-
-def _record(name: str) -> dict[str, Any]:
-    """Return a set's benchmark.json, empty where there is none."""
-    path = BENCHMARK / name / "benchmark.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _index(path: Path, record: dict[str, Any]) -> str:

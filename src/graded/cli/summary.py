@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graded import params
-from graded.cli import terminal
+from graded.cli import here, terminal
 from graded.cli.complete import sets
 from graded.errors import DataError, MissingError, ParamError, one_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-METRICS, BENCHMARK, PAIR = Path("metrics/evaluate.json"), Path("data/benchmark"), Path("data/pair.parquet")
+METRICS, PAIR = Path("metrics/evaluate.json"), Path("data/pair.parquet")
 SHOWN = ("nDCG@10", "MRR@10", "recall@100")
 
 
@@ -49,8 +49,7 @@ def summary(
 
 def role(name: str) -> str:
     """Return ``test`` or ``dev``, from the benchmark's record; ``test`` where its folder was not pulled."""
-    path = BENCHMARK / name / "benchmark.json"
-    return str(json.loads(path.read_text(encoding="utf-8")).get("role", "test")) if path.is_file() else "test"
+    return str(here.benchmark(name).get("role", "test"))
 
 
 def table(name: str, record: dict[str, Any], directions: bool) -> Table:
@@ -109,8 +108,7 @@ def published(name: str, record: dict[str, Any]) -> Table | None:
 
 def protocol(name: str) -> str:
     """Return what a reader has to know about how a benchmark is searched, or nothing."""
-    path = BENCHMARK / name / "benchmark.json"
-    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    record = here.benchmark(name)
     if record.get("pool"):
         return f", over a pool (judged passages and the base's first {record['pool']}; gains look larger)"
     return ", re-ranking the listed passages" if record.get("protocol") == "listed" else ""
