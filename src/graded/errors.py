@@ -53,6 +53,11 @@ class ServiceError(GradedError):
     """A service outside this process (API, remote, disk) refused or failed."""
 
 
+def flat(error: BaseException, most: int = 160) -> str:
+    """Return the text of somebody else's error on one line, cut at ``most``; its type's name where it has none."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def one_of(received: object, legal: Iterable[object]) -> str:
     """Return ``received 'x'; legal: a, b, c`` with the nearest legal value named when there is one."""
     names = [str(value) for value in legal]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from graded.errors import MissingError, ParamError, one_of
+from graded.errors import MissingError, ParamError, flat, one_of
 
 SAMPLE = "sample"
 #: Where each kind's credentials come from, for messages; the others ask DVC's own documentation.
@@ -199,8 +199,3 @@ def write(root: Path, name: str, url: str, options: Mapping[str, str]) -> None:
 def where(scheme: str) -> str:
     """Say where the credentials of a scheme come from."""
     return f"they come from {CREDENTIALS.get(scheme, 'the environment')}"
-
-
-def flat(error: BaseException) -> str:
-    """Return an error's text on one line, cut."""
-    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -11,8 +11,8 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any
 
-from graded.errors import MissingError, ServiceError
-from graded.remote import Remote, bare, configuration, flat, named, plugin, where
+from graded.errors import MissingError, ServiceError, flat
+from graded.remote import Remote, bare, configuration, named, plugin, where
 
 #: Seconds that a test of the connection may take in all.
 LIMIT = 20.0

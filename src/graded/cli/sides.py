@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from graded.analysis.variants import INDEXES, POOL, exact, forms
 from graded.cli import here
 from graded.console import say
-from graded.errors import DataError, MissingError, ParamError
+from graded.errors import DataError, MissingError, ParamError, flat
 from graded.formats import table, trec
 from graded.records import Direction
 
@@ -158,9 +158,8 @@ def _fetch(revision: str) -> bytes:
             f"received {revision!r}: no run file or folder, and no Git revision; 'git log' and 'dvc exp show' list them"
         ) from None
     except (DvcException, DataIndexDirError, OSError) as error:
-        cause = str(error).splitlines()[0]
         raise MissingError(
-            f"no {PER_QUERY} of {revision} in the cache or on the remote ({cause});"
+            f"no {PER_QUERY} of {revision} in the cache or on the remote ({flat(error)});"
             f" whoever has it runs 'dvc push data/evaluate' there, or: git checkout {revision} && dvc repro evaluate"
         ) from None
     return content

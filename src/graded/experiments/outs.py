@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from graded.errors import MissingError, ServiceError
+from graded.errors import MissingError, flat
 from graded.experiments import git
 from graded.formats.work import work_folder
 
@@ -101,9 +101,8 @@ def _download_listing(commit: str, folder: str, target: Path) -> None:
     write_json(target, entries)
 
 
-def _absent(commit: str, path: str, error: Exception) -> MissingError | ServiceError:
-    said = (" ".join(str(error).split()) or type(error).__name__)[:160]
+def _absent(commit: str, path: str, error: Exception) -> MissingError:
     return MissingError(
-        f"{path} of commit {commit[:7]} is neither in the cache nor on a remote ({said});"
+        f"{path} of commit {commit[:7]} is neither in the cache nor on a remote ({flat(error)});"
         f" its owner runs 'dvc exp push REMOTE NAME' (all, its model too), or where it is applied 'dvc push {path}'"
     )

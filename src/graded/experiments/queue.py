@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from graded.errors import MissingError, ParamError, ServiceError
+from graded.errors import MissingError, ParamError, ServiceError, flat
 from graded.experiments.signals import uninterrupted
 
 #: Seconds between two looks at the queue.
@@ -61,7 +61,7 @@ class Queue:
                     targets=["evaluate"], queue=True, name=name, params=overrides, message=message, copy_paths=None
                 )
             except self._error as error:
-                raise ParamError(f"dvc exp run --queue -n {name}: {_line(error)}") from None
+                raise ParamError(f"dvc exp run --queue -n {name}: {flat(error, 400)}") from None
 
     def tasks(self) -> list[Task]:
         """Return all entries, finished ones too."""
@@ -240,7 +240,3 @@ class _Watch:
                 f"queue: workers were started {PATIENCE} times and did nothing; see 'dvc queue status',"
                 " then run the same command again"
             )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from graded.errors import DataError, MissingError, one_of
+from graded.errors import DataError, MissingError, flat, one_of
 from graded.formats import atomic, table
 
 #: column -> (type, may be null, what it holds)
@@ -127,9 +127,7 @@ def read(path: Path, schema: pa.Schema = RESULTS) -> list[dict[str, Any]]:
         try:
             return csv.read_csv(path, convert_options=options).to_pylist()
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise DataError(
-                f"{path} is no results table ({str(error).splitlines()[0]}); run 'graded results'"
-            ) from None
+            raise DataError(f"{path} is no results table ({flat(error)}); run 'graded results'") from None
     with table.open_parquet(path) as file:
         for name in schema.names:
             if name not in file.schema_arrow.names:

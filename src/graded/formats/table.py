@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from graded.errors import DataError, MissingError
+from graded.errors import DataError, MissingError, flat
 from graded.formats.atomic import atomic
 
 #: Rows a row group; bounds the memory of a writer and of a reader.
@@ -70,9 +70,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     except FileNotFoundError:
         raise MissingError(f"no {path} here; 'dvc repro' makes it, 'dvc pull' fetches it") from None
     except pa.ArrowInvalid as error:
-        raise DataError(
-            f"{path} is no Parquet file ({str(error).splitlines()[0]}); delete it and 'dvc repro'"
-        ) from None
+        raise DataError(f"{path} is no Parquet file ({flat(error)}); delete it and 'dvc repro'") from None
 
 
 def connect(*, memory_gb: float = 2.0, threads: int = 4) -> duckdb.DuckDBPyConnection:

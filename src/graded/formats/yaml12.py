@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from graded.errors import GradedError, MissingError, ParamError
+from graded.errors import GradedError, MissingError, ParamError, flat
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -72,7 +72,7 @@ def read(path: Path, absent: str, kind: type[GradedError] = ParamError) -> Any:
     except FileNotFoundError:
         raise MissingError(f"no {path} in {Path.cwd()}; {absent}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise kind(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise kind(f"{path} is not YAML: {flat(error, 400)}") from None
 
 
 def read_mapping(path: Path, absent: str) -> dict[str, Any]:

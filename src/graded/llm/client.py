@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from graded.errors import MissingError, ParamError
+from graded.errors import MissingError, ParamError, flat
 from graded.formats.redact import HIDDEN, SHORTEST, redact, secrets
 from graded.llm.lines import dumps, loads
 from graded.llm.reply import Reply, from_completion
@@ -105,7 +105,7 @@ async def endpoint(model: Model, param: str) -> Endpoint:
             body = {"model": model.deployment or model.model}
             await calls.post("/chat/completions", cast_to=httpx2.Response, body=body)
         except openai.OpenAIError as error:
-            raise ParamError(f"{param}: {' '.join(str(error).split())}") from None
+            raise ParamError(f"{param}: {flat(error, 400)}") from None
     headers = {name: value for name, value in seen[0].headers.items() if name.lower() not in _OURS}
     parts = urlsplit(str(seen[0].url))  # a user and password in it are in the headers by now
     url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

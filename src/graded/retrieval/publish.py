@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from graded.errors import DataError, MissingError, ParamError, ServiceError
+from graded.errors import DataError, MissingError, ParamError, ServiceError, flat
 from graded.retrieval import description
 from graded.retrieval.weights import hub_errors
 
@@ -56,7 +56,6 @@ def push(folder: Path, name: str, files: dict[str, int], *, card: str, private: 
         sent.append(CommitOperationAdd("README.md", card.encode()))
         return str(api.create_commit(name, sent, commit_message=message).commit_url)
     except hub_errors() as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ServiceError(
-            f"hub: {name} was not pushed ({reason}); set HF_TOKEN to a token that may write there"
+            f"hub: {name} was not pushed ({flat(error)}); set HF_TOKEN to a token that may write there"
         ) from None

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from graded.errors import DataError
+from graded.errors import DataError, flat
 
 Ints = npt.NDArray[np.int64]
 
@@ -62,8 +62,7 @@ class Tokenizer:
         try:
             self.hub: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DataError(f"{folder}: the tokenizer does not open ({reason})") from None
+            raise DataError(f"{folder}: the tokenizer does not open ({flat(error)})") from None
         self.max_length = max_length
         self._backend: Any = getattr(self.hub, "backend_tokenizer", None)
         if self._backend is not None:

@@ -13,7 +13,7 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
-from graded.errors import DataError, MissingError, ParamError, ServiceError
+from graded.errors import DataError, MissingError, ParamError, ServiceError, flat
 from graded.formats.atomic import atomic_folder
 from graded.retrieval import description
 from graded.retrieval.description import FILES, Description
@@ -76,9 +76,8 @@ def from_hub(name: str, revision: str | None) -> Path:
             f"encoder.name: received {name!r}; expected a hub name such as intfloat/multilingual-e5-small"
         ) from (None)
     except hub_errors() as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ServiceError(
-            f"hub: {name} at {revision} did not come ({reason}); run again when the network is there, or set "
+            f"hub: {name} at {revision} did not come ({flat(error)}); run again when the network is there, or set "
             f"encoder.source to path or package"
         ) from None
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from graded.errors import DataError
+from graded.errors import DataError, flat
 from graded.sources.columns import field, records, text_of
 from graded.sources.opened import opened
 
@@ -109,7 +109,7 @@ def squad(path: Path) -> Iterator[tuple[Row, list[Row]] | Bad]:
         try:
             found = json.load(file)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: no JSON ({' '.join(str(error).split())[:80]})") from None
+            raise DataError(f"{path}: no JSON ({flat(error, 80)})") from None
     if not isinstance(found, dict) or not isinstance(found.get("data"), list):
         raise DataError(f"{path}: no list 'data'; SQuAD JSON has data[].paragraphs[].context and qas[]")
     seen: set[str] = set()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from graded.errors import DataError
+from graded.errors import DataError, flat
 
 
 def lines(path: Path) -> Iterator[str]:
@@ -42,7 +42,7 @@ def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: no JSON ({' '.join(str(error).split())[:80]})") from None
+            raise DataError(f"{where}: no JSON ({flat(error, 80)})") from None
         if not isinstance(row, dict):
             raise DataError(f"{where}: received {type(row).__name__}, expected an object")
         yield where, row

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from graded.console import say
+from graded.errors import flat
 from graded.formats.atomic import atomic_folder, write_json
 
 #: Checkpoints that stay; one more exists while it is written.
@@ -81,7 +82,7 @@ class Checkpoints:
                         for name, value in tensors.items():
                             value.copy_(file.get_tensor(name))
             except (OSError, ValueError, SafetensorError) as error:
-                say(f"train: {path} does not open ({str(error).splitlines()[0]}); the one before is used")
+                say(f"train: {path} does not open ({flat(error)}); the one before is used")
                 continue
             return facts
         return None
