@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graded.llm.keys import pack
 from graded.llm.ledger import Ledger, spent
 from graded.llm.lines import decode, encode, reply_key, whole
-from graded.llm.state import State, pack
+from graded.llm.state import State
 from graded.llm.store import Store
 from graded.llm.writer import Writer
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from graded.formats import table
 from graded.formats.atomic import write_json
+from graded.llm.keys import Keys, pack
 from graded.llm.lines import decode, reply_key
-from graded.llm.state import Keys, State, pack
+from graded.llm.state import State
 from graded.llm.store import Store
 
 

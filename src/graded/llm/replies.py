@@ -14,8 +14,6 @@ from typing import NamedTuple
 from graded.llm.reply import Reply, TokenTop
 from graded.records import Outcome
 
-__all__ = ["GRADES", "GradeReading", "Outcome", "expected_grade", "read_grade", "read_query"]
-
 GRADES = (0, 1, 2, 3)
 
 #: Longest query that is taken for one, in characters.

@@ -11,11 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from graded.llm.batch_intent import Pending
-from graded.llm.keys import Keys, KeySet, pack
+from graded.llm.keys import KeySet
 from graded.llm.lines import Entry, entry, entry_of, reply_key
 from graded.llm.store import Money, Store
-
-__all__ = ["KeySet", "Keys", "State", "pack"]
 
 
 class State:
