@@ -7,7 +7,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +19,8 @@ from graded.formats import table
 from graded.formats.atomic import atomic
 from graded.llm.keys import KEY, WIDTH
 from graded.llm.ledger import Ledger
-from graded.llm.lines import decode, encode, whole
-from graded.llm.store import LEVEL, SUFFIX, Store
+from graded.llm.lines import decode, whole
+from graded.llm.store import SUFFIX, Store, unpack
 
 COLUMNS = pa.schema(
     [("key", pa.string()), ("stage", pa.string()), ("language", pa.string()), ("family", pa.string()),
@@ -120,14 +119,11 @@ def verify(store: Store) -> Iterator[Verdict]:
 def repair(store: Store, path: Path) -> int:
     """Replace a damaged segment that was set aside by one of its whole lines; return how many there were."""
     good, _, _ = _lines(path.read_bytes())
-    head = decode(good[0]) if good and decode(good[0])["kind"] == "segment" else {"writers": {}}
+    writers = decode(good[0])["writers"] if good and decode(good[0])["kind"] == "segment" else {}
     kept = [line for line in good if decode(line)["kind"] in ("reply", "lost")]
     with store.lock():
         if kept:
-            first = encode({"key": "", "kind": "segment", "writers": head["writers"]})
-            packed = zstandard.ZstdCompressor(level=LEVEL).compress(first + b"".join(kept))
-            with atomic(store.sealed / f"{hashlib.sha256(packed).hexdigest()}{SUFFIX}") as temporary:
-                temporary.write_bytes(packed)
+            store.write_segment(writers, kept)
         path.unlink()
     return len(kept)
 
@@ -170,9 +166,8 @@ def _clean(text: str | None) -> str | None:
 def _lines(packed: bytes) -> tuple[list[bytes], int, bool]:
     """Return the whole lines of a segment, how many are damaged, and whether it could not be unpacked to its end."""
     good, bad = [], 0
-    reader = BufferedReader(zstandard.ZstdDecompressor().stream_reader(BytesIO(packed)), 1 << 16)
     try:
-        for line in reader:
+        for line in unpack(packed):
             if whole(line):
                 good.append(line)
             else:

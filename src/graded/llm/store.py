@@ -14,7 +14,7 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -66,7 +66,7 @@ class Store:
         if hashlib.sha256(packed).hexdigest() != path.name.removesuffix(SUFFIX):
             self.set_aside(path)
             return None
-        lines = BufferedReader(zstandard.ZstdDecompressor().stream_reader(BytesIO(packed)), 1 << 18)
+        lines = unpack(packed)
         return decode(next(lines)), lines
 
     def set_aside(self, path: Path) -> None:
@@ -153,20 +153,32 @@ class Store:
         Returns the segment, or None where there was nothing to keep.
         """
         kept: list[bytes] = []
-        head: dict[str, Any] = {"key": "", "kind": "segment", "writers": {}}
+        writers: dict[str, Any] = {}
         for path in files:
             lines, money = settle(self.read_live(path)[0], carried=carried)
             kept += lines
-            head["writers"][path.stem] = list(money)
-        target = None
-        if kept:
-            packed = zstandard.ZstdCompressor(level=LEVEL).compress(encode(head) + b"".join(kept))
-            target = self.sealed / f"{hashlib.sha256(packed).hexdigest()}{SUFFIX}"
-            with atomic(target) as temporary:
-                temporary.write_bytes(packed)
+            writers[path.stem] = list(money)
+        target = self.write_segment(writers, kept) if kept else None
         for path in files:
             path.unlink(missing_ok=True)
         return target
+
+    def write_segment(self, writers: Mapping[str, Any], lines: Iterable[bytes]) -> Path:
+        """Write a segment of ``lines``, whose ``writers`` (name to dollars) its first line names; return its file."""
+        head = encode({"key": "", "kind": "segment", "writers": writers})
+        packed = zstandard.ZstdCompressor(level=LEVEL).compress(head + b"".join(lines))
+        target = self.sealed / f"{hashlib.sha256(packed).hexdigest()}{SUFFIX}"
+        with atomic(target) as temporary:
+            temporary.write_bytes(packed)
+        return target
+
+
+def unpack(packed: bytes) -> BufferedReader:
+    """Return a segment's bytes as a file of lines; reading raises zstandard.ZstdError where they cannot be unpacked.
+
+    Read in small pieces, so that the lines before a damaged place can be had.
+    """
+    return BufferedReader(zstandard.ZstdDecompressor().stream_reader(BytesIO(packed)), 1 << 16)
 
 
 def settle(lines: list[bytes], *, carried: bool = False) -> tuple[list[bytes], Money]:
