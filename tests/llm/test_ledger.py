@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graded.errors import DataError
 from graded.llm.keys import pack
 from graded.llm.ledger import Ledger, spent
 from graded.llm.lines import decode, encode, reply_key, whole
@@ -201,3 +202,11 @@ live.close()
     )
     assert "cannot write" in done.stdout
     assert sorted(texts(tmp_path, 4)) == [0, 3]
+
+
+def test_a_pointer_in_a_merge_that_stopped_is_one_line(tmp_path: Path) -> None:
+    """git leaves its marks in data/ledger.dvc; whoever asks for replies meets them first."""
+    (tmp_path / "data/ledger").mkdir(parents=True)
+    (tmp_path / "data/ledger.dvc").write_text("outs:\n<<<<<<< HEAD\n- md5: a.dir\n=======\n- md5: b.dir\n>>>>>>> b\n")
+    with pytest.raises(DataError, match=r"not what DVC writes .*: graded ledger merge OTHER-BRANCH"):
+        Store(tmp_path).check_snapshot()

@@ -9,16 +9,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
 from graded import remote, remote_check
-from graded.errors import DataError, GradedError, MissingError, ParamError, ServiceError
+from graded.errors import GradedError, MissingError, ParamError, ServiceError
 from graded.formats.atomic import atomic, write_text
-from graded.llm.store import SUFFIX, Store
-
-POINTER = Path("data/ledger.dvc")
+from graded.llm.store import POINTER, SUFFIX, Store, pointer
 
 
 class Published(NamedTuple):
@@ -98,24 +96,6 @@ def merge(store: Store, revision: str) -> Published:
         added = sum(_add(path, store.snapshot) for path in sorted(out.glob(f"*{SUFFIX}")))
     track(store, remote.named(store.root))
     return Published(added, len(list(store.snapshot.glob(f"*{SUFFIX}"))))
-
-
-def pointer(root: Path) -> dict[str, Any]:
-    """Return the one out of data/ledger.dvc; empty where there is none.
-
-    Raises:
-        DataError: it is not what DVC writes, such as after a merge that stopped at it.
-    """
-    path = root / POINTER
-    if not path.is_file():
-        return {}
-    try:
-        found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["outs"][0]
-        return dict(found)
-    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, ValueError):
-        raise DataError(
-            f"{path} is not what DVC writes (a merge that stopped?); then: graded ledger merge OTHER-BRANCH"
-        ) from None
 
 
 def place(root: Path) -> str:

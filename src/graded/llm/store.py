@@ -23,10 +23,12 @@ from typing import Any, NamedTuple
 import yaml
 import zstandard
 
-from graded.errors import MissingError
+from graded.errors import DataError, MissingError
+from graded.formats import yaml12
 from graded.formats.atomic import atomic
 from graded.llm.lines import decode, encode, whole
 
+POINTER = Path("data/ledger.dvc")
 SUFFIX = ".jsonl.zst"
 LEVEL = 9
 
@@ -108,13 +110,13 @@ class Store:
 
         Raises:
             MissingError: it is not here, or older than data/ledger.dvc; the text names the command that brings it.
+            DataError: as :func:`pointer`.
         """
-        pointer = self.root / "data" / "ledger.dvc"
-        if not pointer.is_file():
+        if not (self.root / POINTER).is_file():
             return
         if not self.snapshot.is_dir():
             raise MissingError("data/ledger.dvc names paid replies that are not here; run: dvc pull data/ledger.dvc")
-        out = (yaml.safe_load(pointer.read_text(encoding="utf-8")) or {}).get("outs", [{}])[0]
+        out = pointer(self.root)
         have = [path.stat().st_size for path in self.snapshot.iterdir() if path.is_file()]
         if len(have) < out.get("nfiles", 0) or sum(have) < out.get("size", 0):
             raise MissingError(
@@ -171,6 +173,23 @@ class Store:
         with atomic(target) as temporary:
             temporary.write_bytes(packed)
         return target
+
+
+def pointer(root: Path) -> dict[str, Any]:
+    """Return the one out of data/ledger.dvc; empty where there is none.
+
+    Raises:
+        DataError: it is not what DVC writes, such as after a merge that stopped at it.
+    """
+    path = root / POINTER
+    if not path.is_file():
+        return {}
+    try:
+        return dict(yaml12.loads(path.read_text(encoding="utf-8"))["outs"][0])
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, ValueError):
+        raise DataError(
+            f"{path} is not what DVC writes (a merge that stopped?); then: graded ledger merge OTHER-BRANCH"
+        ) from None
 
 
 def unpack(packed: bytes) -> BufferedReader:
