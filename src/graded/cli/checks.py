@@ -22,6 +22,7 @@ from graded import params, remote
 from graded.cli import here
 from graded.cli.check import legal
 from graded.errors import GradedError, MissingError
+from graded.repository import git_says
 
 State = Literal["ok", "warn", "fail"]
 #: GB on the disk below which a run of the shipped sample is at risk (fail), and any larger one (warn).
@@ -72,14 +73,14 @@ def git(root: Path) -> Iterator[Finding]:
     if shutil.which("git") is None:
         yield Finding("fail", "git", "is not on the PATH", "install git (git-scm.com)")
         return
-    commit = here.git_says(root, "rev-parse", "--short", "HEAD")
+    commit = git_says(root, "rev-parse", "--short", "HEAD")
     if commit is None:
         yield Finding("fail", "git", "this folder is no git repository with a commit", "git clone URL; cd graded")
         return
-    if not (here.git_says(root, "config", "user.email") or os.environ.get("GIT_AUTHOR_EMAIL")):
+    if not (git_says(root, "config", "user.email") or os.environ.get("GIT_AUTHOR_EMAIL")):
         text = "no user.email is set, so no commit and no experiment can be made"
         yield Finding("fail", "git", text, "git config --global user.email you@example.org")
-    changed = (here.git_says(root, "diff", "--name-only", "HEAD", "--", "params.yaml", ".dvc/config") or "").split()
+    changed = (git_says(root, "diff", "--name-only", "HEAD", "--", "params.yaml", ".dvc/config") or "").split()
     if "params.yaml" in changed and (root / "params.yaml").is_file():
         text = "params.yaml is changed and not committed, as after a failed experiment"
         yield Finding("warn", "git", text, "git diff params.yaml")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graded import params
-from graded.cli import here
 from graded.cli.checks import Finding
 from graded.errors import GradedError, MissingError
+from graded.repository import git_says
 
 if TYPE_CHECKING:
     from graded.llm.request import Model
@@ -24,7 +24,7 @@ def ledger(root: Path) -> Iterator[Finding]:
     from graded.llm.ledger import Ledger
 
     name = "data/ledger.dvc"
-    if not (root / name).exists() and here.git_says(root, "cat-file", "-e", f"HEAD:./{name}") is not None:
+    if not (root / name).exists() and git_says(root, "cat-file", "-e", f"HEAD:./{name}") is not None:
         yield Finding("fail", "ledger", f"{name} is in the last commit and not here", f"git checkout HEAD -- {name}")
         return
     found = Ledger(root)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import yaml
 
 from graded import params
 from graded.errors import DataError, MissingError
+from graded.repository import git_says
 
 BENCHMARK = Path("data/benchmark")
 #: Files that only the root of a graded repository has.
@@ -115,12 +115,6 @@ def _lock(root: Path) -> tuple[dict[str, dict[str, Any]], Missing | None]:
     mend = "git checkout dvc.lock" if committed else "rm dvc.lock"
     text = f"is {'half-written' if data.strip() else 'empty'}, as where DVC is killed while it writes it"
     return {}, Missing(text, f"{mend}; dvc repro")
-
-
-def git_says(root: Path, *arguments: str) -> str | None:
-    """Return what a git command prints, None where git says no."""
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def benchmark(name: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from graded import remote, remote_check
 from graded.errors import GradedError, MissingError, ParamError, ServiceError
 from graded.formats.atomic import atomic, write_text
 from graded.llm.store import POINTER, SUFFIX, Store, pointer
+from graded.repository import git_says
 
 
 class Published(NamedTuple):
@@ -81,14 +82,14 @@ def merge(store: Store, revision: str) -> Published:
         MissingError: this clone's own snapshot is not here.
         ServiceError: the revision has no data/ledger, or its segments are in no remote.
     """
-    if not _git(store, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip():
+    if not git_says(store.root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
         raise ParamError(
             f"no revision {revision!r} here; expected a branch, tag or commit: git fetch; git branch --all"
         )
-    conflicts = _git(store, "ls-files", "--unmerged", "--", str(POINTER), "dvc.lock")
-    for name in (str(POINTER), "dvc.lock"):  # DVC reads neither with git's marks in it; the other side is `revision`
-        if f"\t{name}\n" in conflicts:
-            _git(store, "checkout", "--quiet", "--ours", "--", name)
+    unmerged = git_says(store.root, "ls-files", "--unmerged", "--", str(POINTER), "dvc.lock") or ""
+    for name in {line.partition("\t")[2] for line in unmerged.splitlines()}:
+        # DVC reads neither with git's marks in it; the other side is `revision`
+        git_says(store.root, "checkout", "--quiet", "--ours", "--", name)
     store.check_snapshot()
     with tempfile.TemporaryDirectory(dir=store.root / "data", prefix=".merge-") as folder:
         out = Path(folder) / "ledger"
@@ -122,13 +123,7 @@ def track(store: Store, team: remote.Remote | None) -> None:
     del out["remote"]
     out.pop("push", None)
     write_text(path, yaml.safe_dump(fields, sort_keys=False))
-    _git(store, "add", "--", str(POINTER))
-
-
-def _git(store: Store, *arguments: str) -> str:
-    """Run git in the clone and return what it printed; nothing where there is no git repository."""
-    done = subprocess.run(["git", *arguments], cwd=store.root, capture_output=True, text=True, check=False)
-    return done.stdout
+    git_says(store.root, "add", "--", str(POINTER))
 
 
 def _transfer(store: Store, verb: str) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from graded.console import run, say
 from graded.errors import DataError, MissingError
 from graded.formats import atomic, table
 from graded.llm.ledger import in_use
+from graded.repository import git_says
 
 DATA, OUT = Path("data"), Path("report")
 EVALUATE, AGREE = Path("metrics/evaluate.json"), Path("metrics/agree.json")
@@ -176,19 +176,11 @@ def facts(everything: Mapping[str, Any], counts: Sequence[Mapping[str, Any]], ta
 
 def commit() -> Fact:
     """Return the last commit that changed what the run is made from, and whether that was changed since."""
-    found = _git("log", "-1", "--format=%H", "--", *INPUTS)
+    found = git_says(Path(), "log", "-1", "--format=%H", "--", *INPUTS)
     if not found:
         return Fact("Commit", "none", "not in a git repository, or nothing committed")
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *INPUTS)
+    changed = git_says(Path(), "status", "--porcelain", "--untracked-files=no", "--", *INPUTS)
     return Fact("Commit", found[:12], "with uncommitted changes" if changed else "of code, prompts and parameters")
-
-
-def _git(*arguments: str) -> str:
-    try:
-        out = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return out.stdout.strip() if out.returncode == 0 else ""
 
 
 def examples(chosen: Params, languages: Sequence[str], annotators: Sequence[str], seed: int) -> Section:
