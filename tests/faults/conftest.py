@@ -1,4 +1,4 @@
-"""One stand-in API for a module's worlds."""
+"""One stand-in API for a module's worlds, and how many made-up cases a run tries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.made import FEW, MANY
 from tests.standin import StandIn
 
 
@@ -13,3 +14,9 @@ from tests.standin import StandIn
 def api() -> Iterator[StandIn]:
     with StandIn() as found:
         yield found
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> int:
+    """How many cases."""
+    return MANY if request.config.getoption("--slow") else FEW
