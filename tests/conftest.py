@@ -38,3 +38,20 @@ def root() -> Path:
 def real() -> Path:
     """The folder of real texts; use with the marker `real`."""
     return REAL
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one; of no DVC experiment, without a budget or prices of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_ROOT", "GRADED_BUDGET_USD", "GRADED_PRICES"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def purse(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``here``, with a key and 1,000 dollars to buy with."""
+    monkeypatch.setenv("GRADED_BUDGET_USD", "1000")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    return here

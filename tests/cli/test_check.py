@@ -13,8 +13,7 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture
-def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.chdir(tmp_path)
+def text(here: Path) -> str:
     Path("sample/texts").mkdir(parents=True)
     return (ROOT / "params.yaml").read_text(encoding="utf-8")
 

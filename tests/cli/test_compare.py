@@ -33,14 +33,13 @@ def write_run(path: Path, hits: int) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def folder(here: Path) -> Path:
     for name in ("fi-fi", "ar-ar", "fi-ar"):
         rows = [(query, "good", 1) for query in QUERIES]
         table.write_rows(Path(f"data/benchmark/toy/{name}/qrels.parquet"), table.QRELS, rows)
         write_run(Path(f"data/run/base/toy/{name}.trec"), 5)
         write_run(Path(f"data/run/tuned/toy/{name}.trec"), 6 if name == "ar-ar" else 25)
-    return tmp_path
+    return here
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:

@@ -18,8 +18,7 @@ pytestmark = pytest.mark.xdist_group("vega")
 
 
 @pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def results(here: Path) -> Path:
     rows = [row for row in made.table1() if row["target"] == "fi" and row["extra"] in (None, "ar")]
     path = Path("results.parquet")
     tidy.write(path, rows)

@@ -19,18 +19,17 @@ from tests.closure import ROOT, load
 
 
 @pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def clone(here: Path) -> Path:
     """A repository's files, a dvc.lock as if every stage had just run, and the working directory."""
     for name in ("params.yaml", "dvc.yaml", "prices.yaml"):
-        shutil.copy2(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "prompts", tmp_path / "prompts")
-    values, stages = yaml.safe_load((tmp_path / "params.yaml").read_text("utf-8")), load()["stages"]
+        shutil.copy2(ROOT / name, here / name)
+    shutil.copytree(ROOT / "prompts", here / "prompts")
+    values, stages = yaml.safe_load((here / "params.yaml").read_text("utf-8")), load()["stages"]
     ran = {name: {"params": {"params.yaml": tracked(values, one["params"])}} for name, one in stages.items()
            if "params" in one}  # fmt: skip
-    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": ran}), encoding="utf-8")
-    (tmp_path / "sample/texts").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    (here / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": ran}), encoding="utf-8")
+    (here / "sample/texts").mkdir(parents=True)
+    return here
 
 
 def tracked(values: Any, keys: list[str]) -> dict[str, Any]:

@@ -27,16 +27,6 @@ from tests.standin import StandIn
 from tests.workspace import write_params
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("DVC_ROOT", "GRADED_PRICES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GRADED_BUDGET_USD", "100")
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    return tmp_path
-
-
 def graded(*arguments: str) -> str:
     done = CliRunner().invoke(app, list(arguments))
     if isinstance(done.exception, GradedError):
@@ -50,8 +40,8 @@ def full(number: int) -> dict[str, object]:
     return {**reply(number), "stage": "grade", "lang": "fi", "family": "openai", "model": "m", "in": 9, "reply": body}
 
 
-def test_status_shows_each_group_and_what_may_have_been_paid(folder: Path) -> None:
-    with Writer(Store(folder)) as live:
+def test_status_shows_each_group_and_what_may_have_been_paid(purse: Path) -> None:
+    with Writer(Store(purse)) as live:
         live.write([full(0), full(1), hold(2, usd=0.25)])
     said = graded("ledger", "status")
     assert re.search(r"grade +openai/m +fi +2 +1,400 +6 +1\.00", said)
@@ -59,8 +49,8 @@ def test_status_shows_each_group_and_what_may_have_been_paid(folder: Path) -> No
     assert "this clone     $1.00 paid, $0.25 possibly paid or in flight" in said
 
 
-def test_verify_names_damage_and_repair_keeps_what_is_whole(folder: Path) -> None:
-    store = Store(folder)
+def test_verify_names_damage_and_repair_keeps_what_is_whole(purse: Path) -> None:
+    store = Store(purse)
     with Writer(store) as live:
         live.write([full(number) for number in range(2000)])
     with store.lock():
@@ -71,16 +61,16 @@ def test_verify_names_damage_and_repair_keeps_what_is_whole(folder: Path) -> Non
     sealed.write_bytes(data[: len(data) * 3 // 4])
     with pytest.raises(DataError, match="1 of 1 files are damaged"):
         graded("ledger", "verify")
-    assert len(Ledger(folder).state.known) == 0
+    assert len(Ledger(purse).state.known) == 0
     kept = int(re.findall(r"; ([\d,]+) whole records kept", graded("ledger", "verify", "--repair"))[0].replace(",", ""))
     assert 0 < kept < 2000
-    assert len(Ledger(folder).state.known) == kept
+    assert len(Ledger(purse).state.known) == kept
     assert "all checksums hold" in graded("ledger", "verify")
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
-def test_export_holds_every_reply(folder: Path, name: str) -> None:
-    with Writer(Store(folder)) as live:
+def test_export_holds_every_reply(purse: Path, name: str) -> None:
+    with Writer(Store(purse)) as live:
         live.write([full(number) for number in range(5)])
     assert graded("ledger", "export", name) == f"5 replies written to {name}\n"
     rows = duckdb.connect().execute(f"SELECT count(*), count(DISTINCT key) FROM '{name}'").fetchall()
@@ -93,33 +83,33 @@ def billed(said: str) -> tuple[int, float]:
     return int(found[1].replace(",", "")), float(found[2])
 
 
-def test_the_estimate_is_what_is_then_billed(folder: Path) -> None:
+def test_the_estimate_is_what_is_then_billed(purse: Path) -> None:
     with StandIn() as server:
         judges = {"annotators": {"a": buying.judge(server), "b": buying.judge(server, seed=2)}}
-        work.make(folder, passages=8, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
+        work.make(purse, passages=8, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
         count, _ = billed(graded("estimate"))
         assert count == 32 + 2 * 32 * 5
         assert server.counts.requests.total() == 0
         query.main()
-        work.make_candidates(folder, depth=1)
+        work.make_candidates(purse, depth=1)
         grade.main()
-        work.make_candidates(folder, depth=5)
-        before, paid = server.counts.billed.total(), spent(folder).paid
+        work.make_candidates(purse, depth=5)
+        before, paid = server.counts.billed.total(), spent(purse).paid
         count, dollars = billed(graded("estimate"))
         grade.main()
         assert server.counts.billed.total() - before == count == 2 * 32 * 4
-        assert dollars == pytest.approx(spent(folder).paid - paid, rel=0.05)
+        assert dollars == pytest.approx(spent(purse).paid - paid, rel=0.05)
         said = graded("estimate")
         assert billed(said) == (0, 0.0)
         assert max(map(len, said.splitlines())) <= 100
 
 
-def test_an_edited_prompt_is_told_before_anything_is_bought_anew(folder: Path) -> None:
+def test_an_edited_prompt_is_told_before_anything_is_bought_anew(purse: Path) -> None:
     with StandIn() as server:
         judges = {"annotators": {"a": buying.judge(server), "b": buying.judge(server, seed=2)}}
-        work.make(folder, passages=3, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
+        work.make(purse, passages=3, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
         query.main()
-        work.make_candidates(folder, depth=1)
+        work.make_candidates(purse, depth=1)
         grade.main()
         before = server.counts.billed.total()
         assert "paid replies fits" not in graded("estimate")
@@ -132,36 +122,36 @@ def test_an_edited_prompt_is_told_before_anything_is_bought_anew(folder: Path) -
         assert server.counts.billed.total() == before
 
 
-def test_two_annotators_that_are_the_same_are_paid_once(folder: Path) -> None:
+def test_two_annotators_that_are_the_same_are_paid_once(purse: Path) -> None:
     with StandIn() as server:
-        buying.make(folder, server, pairs=50)
+        buying.make(purse, server, pairs=50)
         twins = {"a": buying.judge(server), "b": buying.judge(server)}
         values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-        write_params(folder, **{**values, "annotators": ["a", "b"], "grade": {"annotators": twins}})
+        write_params(purse, **{**values, "annotators": ["a", "b"], "grade": {"annotators": twins}})
         grade.main()
         assert server.counts.billed.total() == 50
-    assert buying.result(folder) == Path("data/grade/b/fi.parquet").read_bytes()
+    assert buying.result(purse) == Path("data/grade/b/fi.parquet").read_bytes()
 
 
-def test_before_anything_is_measured_it_is_within_5_percent_too(folder: Path) -> None:
+def test_before_anything_is_measured_it_is_within_5_percent_too(purse: Path) -> None:
     with StandIn() as server:
         judges = {"annotators": {"a": buying.judge(server), "b": buying.judge(server, seed=2)}}
-        work.make(folder, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
+        work.make(purse, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
         values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
         languages = ["fi", "ar", "ja", "ru", "es", "en"]
-        write_params(folder, **{**values, "languages": languages, "candidate": {"k": 3}})
+        write_params(purse, **{**values, "languages": languages, "candidate": {"k": 3}})
         for lang in languages:
             lines = (ROOT / "sample/texts" / lang / "corpus.jsonl").read_text(encoding="utf-8").splitlines()[:10]
             rows = [(one["_id"], one["title"], one["text"]) for one in map(json.loads, lines)]
-            table.write_rows(folder / f"data/sample/{lang}.parquet", table.PASSAGES, rows)
+            table.write_rows(purse / f"data/sample/{lang}.parquet", table.PASSAGES, rows)
         count, dollars = billed(graded("estimate"))
         query.main()
-        between, paid = billed(graded("estimate")), spent(folder).paid
-        work.make_candidates(folder, languages=languages)
+        between, paid = billed(graded("estimate")), spent(purse).paid
+        work.make_candidates(purse, languages=languages)
         grade.main()
         assert server.counts.billed.total() == count == 120 + between[0]
-        assert between[1] == pytest.approx(spent(folder).paid - paid, rel=0.05)
-        assert dollars == pytest.approx(spent(folder).paid, rel=0.05)
+        assert between[1] == pytest.approx(spent(purse).paid - paid, rel=0.05)
+        assert dollars == pytest.approx(spent(purse).paid, rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -26,15 +26,6 @@ def gullible(body: Body) -> str:
     return f"[{found[-1] if found else 0}]"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setenv("GRADED_BUDGET_USD", "1")
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    return tmp_path
-
-
 def set_up(folder: Path, server: StandIn) -> None:
     judge = {"model": "judge", "family": "openai", "base_url": server.base_url, "max_tokens": 8, "top_logprobs": 5}
     work.make(folder, grade={"annotators": {"a": judge, "b": judge}})
@@ -52,9 +43,9 @@ def probe(*arguments: str) -> tuple[str, dict[str, Any]]:
     return done.output, {row["name"]: row for row in rows}
 
 
-def test_a_gullible_judge_is_found_out_and_asked_once(folder: Path) -> None:
+def test_a_gullible_judge_is_found_out_and_asked_once(purse: Path) -> None:
     with StandIn(gullible) as server:
-        set_up(folder, server)
+        set_up(purse, server)
         text, rows = probe("b")
         asked = len(server.counts.requests)
         again, same = probe("b")
@@ -70,22 +61,22 @@ def test_a_gullible_judge_is_found_out_and_asked_once(folder: Path) -> None:
     assert f"0 replies bought for $0.00, {asked:,} from the ledger" in again
 
 
-def test_a_steadfast_judge_shows_no_inflation_and_refusals_are_counted(folder: Path) -> None:
+def test_a_steadfast_judge_shows_no_inflation_and_refusals_are_counted(purse: Path) -> None:
     def choose(key: str, attempt: int, body: Body) -> str | None:
         return "refused" if "assistant" in body["messages"][-1]["content"] else None
 
     with StandIn(lambda body: "[1]", choose=choose) as server:
-        set_up(folder, server)
+        set_up(purse, server)
         text, rows = probe()
     assert rows["all"]["inflation"] == 0
     assert rows["control"]["compared"] < rows["control"]["probes"]
     assert re.search(r"without a grade: \d+ refused", text)
 
 
-def test_without_a_budget_nothing_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_budget_nothing_is_asked(purse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRADED_BUDGET_USD")
     with StandIn() as server:
-        set_up(folder, server)
+        set_up(purse, server)
         with pytest.raises(BudgetError, match="replies are missing"):
             probe()
         with pytest.raises(ParamError, match=r"received 'c'.*legal: a, b"):

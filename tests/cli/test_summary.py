@@ -31,10 +31,8 @@ def part(tuned: float, base: float, p: float) -> dict[str, Any]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    (tmp_path / "params.yaml").write_text("tau: {default: 2, fi: 1.5}\nlanguages: [fi, ar]\n")
+def folder(here: Path) -> Path:
+    (here / "params.yaml").write_text("tau: {default: 2, fi: 1.5}\nlanguages: [fi, ar]\n")
     one = {lang: part(0.61234, 0.5, 0.001 if lang == "fi" else 0.2) for lang in LANGUAGES}
     one |= {"mean": part(0.6, 0.5, 1), "fi-ar": part(0.4, 0.3, 0.01), "mean-cross": part(0.4, 0.3, 1)}
     atomic.write_json(Path("metrics/evaluate.json"), {"dev": {"fi": part(0.1, 0.2, 1)}, "toy": one})
@@ -46,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for stage, reused, bought, dollars in (("query", 10, 2, 0.125), ("grade", 1200, 3, 0.375)):
         run = {"stage": stage, "reused": reused, "bought": bought, "dollars": dollars}
         atomic.write_json(Path(f".ledger/runs/{stage}.json"), run)
-    return tmp_path
+    return here
 
 
 def test_replies_of_another_run_are_not_those_in_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,14 +12,9 @@ from tests.standin import StandIn
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("DVC_ROOT", "GRADED_PRICES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GRADED_BUDGET_USD", "1000")
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
+def folder(purse: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(batch_api, "SETTLE", 0.01)
-    return tmp_path
+    return purse
 
 
 @pytest.fixture

@@ -28,9 +28,8 @@ def pack(path: Path, text: str) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    home = tmp_path / "clir"
+def folder(here: Path) -> Path:
+    home = here / "clir"
     pack(home / "docs/en.tsv.gz", "".join(f'{number}\tdocument "{number}\n' for number in range(1, 6)))
     pack(home / "docs/de.tsv.gz", "1\tein\n2\tzwei\n")
     pack(home / "queries/de_en/test1.jsonl.gz", "\n\n".join(json.dumps(row) for row in DE_EN) + "\n\n")

@@ -18,6 +18,8 @@ from graded.formats import table
 from graded.stages import benchmark, corpus
 from tests.workspace import write_beir, write_params
 
+pytestmark = pytest.mark.usefixtures("here")
+
 BOM = b"\xef\xbb\xbf"
 SHARD = "hub/miracl-corpus-v1.0-xx/docs-1.jsonl.gz"
 TOPICS = "hub/miracl-v1.0-xx/topics/topics.miracl-v1.0-xx-dev.tsv"
@@ -78,12 +80,6 @@ def stages(one: dict[str, Any]) -> None:
     benchmark.main()
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 Source = Callable[[], dict[str, Any]]
 
 #: source, file, its new content (None: it is gone), what the line says.
@@ -125,7 +121,7 @@ DAMAGE: dict[str, tuple[Source, str, bytes | None, str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_one_line_and_nothing_left(folder: Path, name: str) -> None:
+def test_one_line_and_nothing_left(here: Path, name: str) -> None:
     source, path, content, says = DAMAGE[name]
     one = source()
     if content is None:
@@ -136,7 +132,7 @@ def test_one_line_and_nothing_left(folder: Path, name: str) -> None:
         stages(one)
     assert "\n" not in str(caught.value)
     assert not Path("data/benchmark").exists()
-    assert not list(folder.rglob("*.tmp"))
+    assert not list(here.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x1f\x8b", b"<html>sign in</html>"], ids=["nothing", "two bytes", "a page"])

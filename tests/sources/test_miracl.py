@@ -26,19 +26,18 @@ def pack(path: Path, rows: list[dict[str, str]], *, joint: str = "\n") -> None:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def hub(here: Path) -> Path:
     # Eleven shards: docs-10 comes after docs-9, not after docs-1.
     for number in range(11):
-        pack(tmp_path / f"hub/miracl-corpus-v1.0-xx/docs-{number}.jsonl.gz", ROWS[number * 3 : number * 3 + 3])
-    home = tmp_path / "hub/miracl-v1.0-xx"
+        pack(here / f"hub/miracl-corpus-v1.0-xx/docs-{number}.jsonl.gz", ROWS[number * 3 : number * 3 + 3])
+    home = here / "hub/miracl-v1.0-xx"
     (home / "topics").mkdir(parents=True)
     (home / "qrels").mkdir()
     (home / "topics/topics.miracl-v1.0-xx-dev.tsv").write_text('1#a\tKuka "hän" on?\n2\tMikä\n3\tei mitään\n')
     (home / "qrels/qrels.miracl-v1.0-xx-dev.tsv").write_text(
         "1#a\tQ0\t3#0\t1\n1#a\tQ0\t4#1\t0\n2\tQ0\t30#0\t1\n3\tQ0\t5#2\t0\n"
     )
-    return tmp_path / "hub"
+    return here / "hub"
 
 
 def shard(hub: Path, number: int) -> Path:

@@ -16,12 +16,6 @@ from tests.workspace import GRADES, write_grades, write_params
 Grades = dict[tuple[str, str], int | None]
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def run(folder: Path, annotators: dict[str, dict[str, Grades]], **chosen: Any) -> dict[str, Any]:
     languages = list(next(iter(annotators.values())))
     write_params(folder, languages=languages, annotators=list(annotators), agree={"resamples": 200, **chosen})
@@ -37,9 +31,9 @@ def pairs(*grades: int | None) -> Grades:
     return {(f"q{n // 2}", f"d{n}"): grade for n, grade in enumerate(grades)}
 
 
-def test_distributions_and_agreement_per_language(workspace: Path) -> None:
+def test_distributions_and_agreement_per_language(here: Path) -> None:
     found = run(
-        workspace,
+        here,
         {
             "a": {"fi": pairs(0, 1, 2, 3, None, 3), "ar": pairs(0, 0, 3, 3)},
             "b": {"fi": pairs(0, 1, 1, 3, 2, None), "ar": pairs(0, 0, 3, 3)},
@@ -57,12 +51,12 @@ def test_distributions_and_agreement_per_language(workspace: Path) -> None:
     assert found["ar"]["a | b"]["kappa"] == {"value": 1.0, "low": 1.0, "high": 1.0}
 
 
-def test_every_outcome_is_counted_apart(workspace: Path) -> None:
+def test_every_outcome_is_counted_apart(here: Path) -> None:
     outcomes = ["ok", "refused", "filtered", "filtered", "truncated", "unparseable"]
     rows = [
         ("q", f"d{n}", 1, 2 if outcome == "ok" else None, None, None, outcome) for n, outcome in enumerate(outcomes)
     ]
-    write_params(workspace, languages=["fi"], annotators=["a"], agree={})
+    write_params(here, languages=["fi"], annotators=["a"], agree={})
     table.write_rows(Path("data/grade/a/fi.parquet"), GRADES, rows)
     agree.main()
     fi = json.loads(Path("metrics/agree.json").read_text())["fi"]["a"]
@@ -71,22 +65,22 @@ def test_every_outcome_is_counted_apart(workspace: Path) -> None:
 
 
 def test_one_annotator_has_a_distribution_and_is_told_that_agreement_needs_two(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = run(workspace, {"a": {"fi": pairs(1, 2)}})
+    found = run(here, {"a": {"fi": pairs(1, 2)}})
     assert list(found["fi"]) == ["a"]
     assert "agreement needs two" in capsys.readouterr().out
 
 
-def test_three_annotators_are_compared_two_by_two(workspace: Path) -> None:
+def test_three_annotators_are_compared_two_by_two(here: Path) -> None:
     one = {"fi": pairs(0, 1, 2, 3)}
-    found = run(workspace, {"a": one, "b": one, "c": one})
+    found = run(here, {"a": one, "b": one, "c": one})
     assert [name for name in found["fi"] if "|" in name] == ["a | b", "a | c", "b | c"]
 
 
-def test_what_is_not_defined_is_null_and_nothing_in_common_is_no_crash(workspace: Path) -> None:
+def test_what_is_not_defined_is_null_and_nothing_in_common_is_no_crash(here: Path) -> None:
     found = run(
-        workspace,
+        here,
         {
             "a": {"fi": pairs(2, 2), "ar": pairs(1, None), "en": pairs(None)},
             "b": {"fi": pairs(2, 2), "ar": pairs(None, 1), "en": pairs(None)},
@@ -99,17 +93,17 @@ def test_what_is_not_defined_is_null_and_nothing_in_common_is_no_crash(workspace
     assert found["en"]["a"]["mean"] is None
 
 
-def test_the_file_is_the_same_twice_and_holds_a_row_a_line(workspace: Path) -> None:
+def test_the_file_is_the_same_twice_and_holds_a_row_a_line(here: Path) -> None:
     annotators = {"a": {"fi": pairs(0, 1, 2, 3, 2)}, "b": {"fi": pairs(0, 2, 2, 3, 1)}}
-    run(workspace, annotators)
+    run(here, annotators)
     first = Path("metrics/agree.json").read_text()
-    run(workspace, annotators)
+    run(here, annotators)
     assert Path("metrics/agree.json").read_text() == first
     assert "        [0, 0, 1, 0]" in first
     assert len(first.splitlines()) < 60
 
 
-def test_a_language_without_grades_says_what_brings_them(workspace: Path) -> None:
-    write_params(workspace, languages=["fi"], annotators=["a"], agree={})
+def test_a_language_without_grades_says_what_brings_them(here: Path) -> None:
+    write_params(here, languages=["fi"], annotators=["a"], agree={})
     with pytest.raises(MissingError, match="dvc repro"):
         agree.main()

@@ -25,21 +25,15 @@ def run(folder: Path, grades: dict[str, list[int | None]], annotator: str = "a",
     return {lang: list(table.read_rows(Path(f"data/balance/{lang}.parquet"))) for lang in grades}
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.tuples(GRADES, GRADES, GRADES))
-def test_the_three_rules_hold_in_the_tables(workspace: Path, grades: tuple[list[int], ...]) -> None:
+def test_the_three_rules_hold_in_the_tables(here: Path, grades: tuple[list[int], ...]) -> None:
     by_lang: dict[str, list[int | None]] = dict(zip(("fi", "ar", "en"), map(list, grades), strict=True))
     if not all(any(values) for values in grades):
         with pytest.raises(DataError, match="grades are 0"):
-            run(workspace, by_lang)
+            run(here, by_lang)
         return
-    out = run(workspace, by_lang)
+    out = run(here, by_lang)
     fewest = min(sum(grade > 0 for grade in values) for values in grades)
     for lang, rows in out.items():
         have = {f"q{n}": grade for n, grade in enumerate(by_lang[lang])}
@@ -49,29 +43,29 @@ def test_the_three_rules_hold_in_the_tables(workspace: Path, grades: tuple[list[
     assert len({len(rows) for rows in out.values()}) == 1
 
 
-def test_a_smaller_total_draws_fewer_zeros_only(workspace: Path) -> None:
+def test_a_smaller_total_draws_fewer_zeros_only(here: Path) -> None:
     grades: dict[str, list[int | None]] = {"fi": [1, 2, 0, 0, 0], "ar": [3, 3, 3, 0, 0, 0]}
-    out = run(workspace, grades, total=3)
+    out = run(here, grades, total=3)
     assert {lang: sorted(grade > 0 for _, _, grade in rows) for lang, rows in out.items()} == {
         "fi": [False, True, True],
         "ar": [False, True, True],
     }
     with pytest.raises(ParamError, match=r"legal: 2 .* to 5 "):
-        run(workspace, grades, total=6)
+        run(here, grades, total=6)
 
 
-def test_off_keeps_every_graded_pair_and_never_a_refused_one(workspace: Path) -> None:
-    out = run(workspace, {"fi": [1, None, 0], "ar": [2]}, enabled=False)
+def test_off_keeps_every_graded_pair_and_never_a_refused_one(here: Path) -> None:
+    out = run(here, {"fi": [1, None, 0], "ar": [2]}, enabled=False)
     assert [grade for _, _, grade in out["fi"]] == [1, 0]
     assert len(out["ar"]) == 1
 
 
-def test_an_unknown_annotator_is_named(workspace: Path) -> None:
+def test_an_unknown_annotator_is_named(here: Path) -> None:
     with pytest.raises(ParamError, match="annotator"):
-        run(workspace, {"fi": [1]}, annotator="zzz")
+        run(here, {"fi": [1]}, annotator="zzz")
 
 
-def test_grades_that_are_not_here_name_the_command(workspace: Path) -> None:
-    write_params(workspace, languages=["fi"], annotators=["a"], annotator="a", balance={})
+def test_grades_that_are_not_here_name_the_command(here: Path) -> None:
+    write_params(here, languages=["fi"], annotators=["a"], annotator="a", balance={})
     with pytest.raises(MissingError, match=r"no data/grade/a/fi.parquet here; 'dvc repro'"):
         balance.main()

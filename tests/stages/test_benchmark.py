@@ -16,14 +16,13 @@ PASSAGES = [("d1", "", "a"), ("d2", "", "b")]
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def workspace(here: Path) -> Path:
     for lang, extra in (("fi", []), ("ar", [("q3", "d2", 2)])):
         queries = [("q1", f"{lang} one"), ("q2", f"{lang} two")] + [("q3", f"{lang} three")] * bool(extra)
         judged = [("q1", "d1", 3), ("q1", "d2", 0), ("q2", "d2", 0), *extra]
-        write_beir(tmp_path / "texts" / lang, PASSAGES, queries, {"test": judged, "dev": judged[:1]})
+        write_beir(here / "texts" / lang, PASSAGES, queries, {"test": judged, "dev": judged[:1]})
         table.write_rows(Path(f"data/corpus/{lang}.parquet"), table.PASSAGES, PASSAGES)
-    return tmp_path
+    return here
 
 
 def chosen(workspace: Path, **one: object) -> None:

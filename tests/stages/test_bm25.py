@@ -12,8 +12,7 @@ from tests.workspace import write_params
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def workspace(here: Path) -> Path:
     rows = [("d1", "", "red house"), ("d2", "", "red car"), ("d3", "House", "of red red stone")]
     table.write_rows(Path("data/corpus/en.parquet"), table.PASSAGES, rows)
     directions = [{"query_lang": ql, "doc_lang": "en", "corpus": "data/corpus/en.parquet"} for ql in ("en", "fi")]
@@ -23,7 +22,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         home = Path(f"data/benchmark/{name}/en-en")
         table.write_rows(home / "queries.parquet", table.QUERIES, [("q1", "houses"), ("q2", "green")])
         table.write_rows(home / "qrels.parquet", table.QRELS, [("q1", "d1", 1), ("q1", "d2", 0)])
-    return tmp_path
+    return here
 
 
 def run(name: str) -> list[tuple[str, str, int]]:

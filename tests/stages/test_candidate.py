@@ -23,18 +23,16 @@ PASSAGES = [
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    write_params(tmp_path, languages=["fi"], candidate={"k": 4, "unit": 4})
-    random_encoder(tmp_path / "data/encoder", "bert")
+def workspace(here: Path) -> Path:
+    write_params(here, languages=["fi"], candidate={"k": 4, "unit": 4})
+    random_encoder(here / "data/encoder", "bert")
     table.write_rows(Path("data/sample/fi.parquet"), table.PASSAGES, PASSAGES)
     queries = [
         ("q1", "d1", "question", "Milloin lunta sataa?", "ok"), ("q2", "d2", "question", None, "refused"),
         ("q3", "d2", "keywords", "joki meri", "ok"),
     ]  # fmt: skip
     table.write_rows(Path("data/query/fi.parquet"), QUERY, queries)
-    return tmp_path
+    return here
 
 
 def test_the_best_of_the_sample_for_each_query_that_has_a_text(workspace: Path) -> None:

@@ -13,12 +13,11 @@ from tests.workspace import write_beir, write_params
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_params(tmp_path, corpus={"path": "texts"})
+def workspace(here: Path) -> Path:
+    write_params(here, corpus={"path": "texts"})
     for lang in ("fi", "ar"):
-        write_beir(tmp_path / "texts" / lang, [("d2", "T", f"{lang} b"), ("d1", "", f"{lang} a")], [], {})
-    return tmp_path
+        write_beir(here / "texts" / lang, [("d2", "T", f"{lang} b"), ("d1", "", f"{lang} a")], [], {})
+    return here
 
 
 def test_writes_each_language_in_the_order_of_the_source(workspace: Path) -> None:

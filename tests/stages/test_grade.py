@@ -14,11 +14,9 @@ from tests.workspace import write_params
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    work.make(tmp_path)
-    return tmp_path
+def folder(here: Path) -> Path:
+    work.make(here)
+    return here
 
 
 def test_a_wrong_annotator_is_named(folder: Path) -> None:

@@ -18,15 +18,14 @@ QUERY = pa.schema([("query_id", pa.string()), ("text", pa.string())])
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def workspace(here: Path) -> Path:
     for lang in ("fi", "ar"):
         pairs = [(f"q{q}", f"d{d}", float((q + d) % 4)) for q in range(10) for d in range(5)]
         table.write_rows(Path(f"data/balance/{lang}.parquet"), BALANCE, pairs)
         table.write_rows(Path(f"data/query/{lang}.parquet"), QUERY, [(f"q{q}", f"{lang} query {q}") for q in range(10)])
         passages = [(f"d{d}", "T" if d else "", f"{lang} text {d}") for d in range(5)]
         table.write_rows(Path(f"data/sample/{lang}.parquet"), table.PASSAGES, passages)
-    return tmp_path
+    return here
 
 
 def run(workspace: Path, tau: Any = 2, **chosen: Any) -> list[dict[str, Any]]:

@@ -22,12 +22,9 @@ from tests.workspace import write_params
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("DVC_ROOT", "GRADED_BUDGET_USD", "GRADED_PRICES"):
-        monkeypatch.delenv(name, raising=False)
-    work.make(tmp_path)
-    return tmp_path
+def folder(here: Path) -> Path:
+    work.make(here)
+    return here
 
 
 def record(*paths: Path) -> str:

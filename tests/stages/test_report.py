@@ -16,14 +16,8 @@ from tests.run import write_run
 pytestmark = pytest.mark.xdist_group("vega")
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_a_run_becomes_a_page_figures_and_tables(folder: Path) -> None:
-    write_run(folder, languages=("fi", "ar"))
+def test_a_run_becomes_a_page_figures_and_tables(here: Path) -> None:
+    write_run(here, languages=("fi", "ar"))
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(["git", "add", "params.yaml"], check=True)
     identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
@@ -56,17 +50,17 @@ def test_a_run_becomes_a_page_figures_and_tables(folder: Path) -> None:
     assert report.commit().note == "with uncommitted changes"
 
 
-def test_one_annotator_and_one_language(folder: Path) -> None:
-    write_run(folder, languages=("ja",), annotators=("a",), cross=False)
+def test_one_annotator_and_one_language(here: Path) -> None:
+    write_run(here, languages=("ja",), annotators=("a",), cross=False)
     report.main()
     page = Path("report/index.html").read_text(encoding="utf-8")
     assert "One annotator graded" in page
     assert "Across languages, sample" not in page
-    assert not (folder / "report/figures/figure4.svg").exists()
+    assert not (here / "report/figures/figure4.svg").exists()
 
 
-def test_what_is_missing_is_named_and_nothing_is_written(folder: Path) -> None:
-    write_run(folder, languages=("fi",))
+def test_what_is_missing_is_named_and_nothing_is_written(here: Path) -> None:
+    write_run(here, languages=("fi",))
     Path("metrics/agree.json").unlink()
     with pytest.raises(MissingError, match=r"no metrics/agree\.json here; 'dvc repro' makes it"):
         report.main()
@@ -79,8 +73,8 @@ def test_tau_as_people_read_it() -> None:
 
 
 @pytest.mark.slow
-def test_300_000_graded_pairs_stay_under_10_megabytes(folder: Path) -> None:
-    write_run(folder, languages=("ja",), pairs=300_000, words=900, cross=False)
+def test_300_000_graded_pairs_stay_under_10_megabytes(here: Path) -> None:
+    write_run(here, languages=("ja",), pairs=300_000, words=900, cross=False)
     report.main()
     page = Path("report/index.html")
     assert 2_500_000 < page.stat().st_size < 10_000_000

@@ -17,13 +17,12 @@ SETS = {"small": {"folder": {"fi": "fi"}}, "own": {"folder": {"fi": "own"}, "cor
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def workspace(here: Path) -> Path:
     passages = [(f"d{n:02}", "", f"text {n}") for n in range(40)]
-    write_beir(tmp_path / "texts/fi", passages, [("q", "?")], {"test": [("q", "d00", 2), ("q", "d01", 0)]})
+    write_beir(here / "texts/fi", passages, [("q", "?")], {"test": [("q", "d00", 2), ("q", "d01", 0)]})
     # The other set brings passages under ids of its own: d05's text is judged there, and its id d07 means another text.
-    write_beir(tmp_path / "texts/own", [("d07", "", "text 5")], [("q", "?")], {"test": [("q", "d07", 1)]})
-    return tmp_path
+    write_beir(here / "texts/own", [("d07", "", "text 5")], [("q", "?")], {"test": [("q", "d07", 1)]})
+    return here
 
 
 def drawn(workspace: Path, size: int, seed: int = 7) -> list[str]:
