@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
+from graded.cli.profile import overlay
 from tests.closure import ROOT
 
 #: Prefix that takes the network away, loopback excepted, where this user may make namespaces.
@@ -51,6 +56,16 @@ def git(target: Path, *arguments: str) -> str:
     """Run git in the clone with an identity of its own; return what it printed."""
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
     return subprocess.run(["git", *identity, *arguments], cwd=target, capture_output=True, text=True, check=True).stdout
+
+
+def lay(path: Path, values: Mapping[str, object]) -> None:
+    """Lay ``values`` over a YAML file, its comments kept."""
+    path.write_text(overlay(path.read_text(encoding="utf-8"), yaml.safe_dump(dict(values))), encoding="utf-8")
+
+
+def ran(output: str) -> list[str]:
+    """Return the stages that DVC says it ran, in order."""
+    return re.findall(r"Running stage '([^']+)'", output)
 
 
 def environment(target: Path, **more: str) -> dict[str, str]:

@@ -18,6 +18,11 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
+def script(parts: list[str]) -> str:
+    """Return blocks as one script that says which block begins."""
+    return "".join(f"echo '=== {number}'\n{block}" for number, block in enumerate(parts))
+
+
 def install(target: Path) -> Path:
     """Put a `graded` that runs the clone's sources into ``target``/bin, which no commit takes in; return the folder."""
     folder = target / "bin"

@@ -62,8 +62,8 @@ def judgements(folders: dict[str, Path]) -> Answer:
 def configure(target: Path, values: dict[str, Any]) -> None:
     """Lay profiles/real-texts.yaml and ``values`` over the clone's params.yaml; say that the stand-in costs nothing."""
     params = target / "params.yaml"
-    text = overlay(params.read_text(encoding="utf-8"), PROFILE.read_text(encoding="utf-8"))
-    params.write_text(overlay(text, yaml.safe_dump(values)), encoding="utf-8")
+    params.write_text(overlay(params.read_text("utf-8"), PROFILE.read_text("utf-8")), encoding="utf-8")
+    clones.lay(params, values)
     free = {"input": 0, "cached": 0, "output": 0, "source": "own server"}
     prices = {"models": {"vllm": {"questions": free, "judgements": free}}}
     (target.parent / "prices.yaml").write_text(yaml.safe_dump(prices), encoding="utf-8")

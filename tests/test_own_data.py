@@ -8,9 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-import yaml
 
-from graded.cli.profile import overlay
 from tests import clones, pages
 from tests.conftest import ROOT
 
@@ -36,10 +34,9 @@ def test_every_command_of_the_page(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     profile = target / "profiles/rehearsal.yaml"
-    text = profile.read_text(encoding="utf-8").replace("8123", port)
-    profile.write_text(overlay(text, yaml.safe_dump(QUICK)), encoding="utf-8")
-    script = "".join(f"echo '=== {number}'\n{block}" for number, block in enumerate(BLOCKS)).replace("8123", port)
-    code, said = pages.run(target, script, timeout=1700)
+    profile.write_text(profile.read_text(encoding="utf-8").replace("8123", port), encoding="utf-8")
+    clones.lay(profile, QUICK)
+    code, said = pages.run(target, pages.script(BLOCKS).replace("8123", port), timeout=1700)
     assert code == 0, said[-4000:]
     for words in (
         "120 passages, 80 queries",

@@ -11,9 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from graded.cli.profile import overlay
 from tests import clones
 from tests.closure import ROOT
 
@@ -23,17 +21,11 @@ TAIL = ["pair", "train", "retrieve@tuned", "evaluate", "report"]
 SMALL = {"languages": ["es", "en"], "pair": {"size": 120}, "train": {"budget": "steps", "steps": 2, "batch_size": 12}}
 
 
-def ran(output: str) -> list[str]:
-    """Return the stages that DVC says it ran, in order."""
-    return re.findall(r"Running stage '([^']+)'", output)
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the reduced sample has been run, without network where that can be cut."""
     target = clones.clone(tmp_path_factory.mktemp("pipeline") / "graded")
-    params = target / "params.yaml"
-    params.write_text(overlay(params.read_text(encoding="utf-8"), yaml.safe_dump(SMALL)), encoding="utf-8")
+    clones.lay(target / "params.yaml", SMALL)
     clones.commit(target, "small")
     for command in (["dvc", "pull", "data/ledger.dvc"], ["dvc", "repro"]):
         done = clones.run(target, *command, prefix=clones.offline())
@@ -62,14 +54,14 @@ def test_the_summary_fits_a_terminal_and_says_what_it_cost(project: Path) -> Non
 
 def test_status_is_clean_and_a_second_run_does_nothing(project: Path) -> None:
     assert "up to date" in clones.run(project, "dvc", "status").stdout
-    assert ran(clones.run(project, "dvc", "repro").stdout) == []
+    assert clones.ran(clones.run(project, "dvc", "repro").stdout) == []
     assert clones.run(project, "dvc", "repro", "--allow-missing", "--dry").stdout.count("Running stage") == 0
 
 
 def test_tau_runs_the_tail_alone_and_metrics_diff_shows_each_language(project: Path) -> None:
     done = clones.run(project, "dvc", "exp", "run", "--name", "strict", "-S", "tau=3")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert ran(done.stdout) == TAIL
+    assert clones.ran(done.stdout) == TAIL
     assert any((project / "data/ledger").iterdir()), "an experiment must not take the ledger's snapshot away"
     diff = json.loads(clones.run(project, "dvc", "metrics", "diff", "--json").stdout)
     assert "sample.nDCG@10.es" in diff["metrics/ndcg.json"], diff
@@ -83,7 +75,7 @@ def test_tau_runs_the_tail_alone_and_metrics_diff_shows_each_language(project: P
 def test_tau_per_language_and_fewer_languages(project: Path) -> None:
     done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "mixed", "-S", "tau={default: 3, es: 2}")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert ran(done.stdout) == TAIL
+    assert clones.ran(done.stdout) == TAIL
     done = clones.run(project, "dvc", "exp", "run", "--temp", "--name", "one", "-S", "languages=[en]")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     [ref] = clones.git(project, "for-each-ref", "--format=%(refname)", "refs/exps/**/one").split()

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from graded import console
-from graded.cli.profile import overlay
 from graded.errors import ParamError
 from graded.formats.redact import redact, secrets
 from graded.llm.request import Model
@@ -141,8 +140,7 @@ def small(target: Path, own: str) -> None:
         "sample": {"size": 12}, "query": {"model": MODEL, "family": "openai"}, "grade": {"annotators": judges},
         "train": {"budget": "steps", "steps": 2, "batch_size": 8}, "evaluate": {"resamples": 100},
     }  # fmt: skip
-    params = target / "params.yaml"
-    params.write_text(overlay(params.read_text(encoding="utf-8"), yaml.safe_dump(values)), encoding="utf-8")
+    clones.lay(target / "params.yaml", values)
     free = {"input": 0, "cached": 0, "output": 0, "source": "own server"}
     (target / "own.yaml").write_text(yaml.safe_dump({"models": {"vllm": {"judge": free}}}), encoding="utf-8")
 

@@ -7,15 +7,12 @@ git, DVC, an S3 server on loopback behind a wire that counts.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from graded.cli.profile import overlay
 from tests import clones
 from tests.llm.buying import MODEL
 from tests.s3 import Bucket
@@ -60,18 +57,11 @@ class Team:
 
     def change(self, clone: Path, values: dict[str, object]) -> None:
         """Lay ``values`` over the clone's params.yaml."""
-        path = clone / "params.yaml"
-        text = overlay(path.read_text(encoding="utf-8"), yaml.safe_dump(values))
-        path.write_text(text, encoding="utf-8")
+        clones.lay(clone / "params.yaml", values)
 
     def once(self) -> bool:
         """Has nothing been billed twice?"""
         return max(self.api.counts.billed.values()) == 1
-
-
-def ran(output: str) -> list[str]:
-    """Return the stages that DVC says it ran, in order."""
-    return re.findall(r"Running stage '([^']+)'", output)
 
 
 def size(folder: Path) -> int:
@@ -123,7 +113,7 @@ def test_b_without_a_key_runs_an_experiment_for_nothing_and_shares_it(
     whole = sum(team.bucket.objects().values())
     assert "up to date" in team.do(b, "dvc", "status")
     said = team.do(b, "dvc", "exp", "run", "--name", "strict", "-S", "tau=3", step="B: dvc exp run -S tau=3")
-    assert ran(said) == TAIL
+    assert clones.ran(said) == TAIL
     assert team.api.counts.billed.total() == billed
     assert "dollars spent  0.00" in team.do(b, "graded", "summary")
     a = team.home / "a"
@@ -160,7 +150,7 @@ def test_a_clone_without_data_fetches_only_what_the_tail_needs(team: Team) -> No
     said = team.do(
         clone, "dvc", "exp", "run", "--pull", "--allow-missing", "-S", "tau=1", step="tail: dvc exp run --pull -S tau=1"
     )
-    assert ran(said) == TAIL
+    assert clones.ran(said) == TAIL
     assert not (clone / "data/ledger").exists()
     _, _, down = team.moved[-1]
     needed = sum(
@@ -175,10 +165,10 @@ def test_ci_with_git_alone_sees_drift_and_the_metrics(team: Team) -> None:
     c = team.clone("c")
     quiet = clones.run(c, "dvc", "repro", "--allow-missing", "--dry")
     assert quiet.returncode == 0, quiet.stderr
-    assert ran(quiet.stdout) == []
+    assert clones.ran(quiet.stdout) == []
     team.change(c, {"tau": 3})
     drifted = clones.run(c, "dvc", "repro", "--allow-missing", "--dry")
-    assert drifted.returncode != 0 or ran(drifted.stdout)
+    assert drifted.returncode != 0 or clones.ran(drifted.stdout)
     assert "'pair'" in drifted.stdout + drifted.stderr, "the first stage that would run"
     diff = clones.run(c, "dvc", "params", "diff", "--md")
     assert "| tau" in diff.stdout

@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
-from graded.cli.profile import overlay
 from tests import clones, pages
 from tests.conftest import ROOT
 
@@ -29,13 +27,11 @@ def test_the_page_goes_through_the_round() -> None:
 @pytest.mark.timeout(1800)
 def test_every_command_of_the_page(tmp_path: Path) -> None:
     target = clones.clone(tmp_path / "graded")
-    params = target / "params.yaml"
-    params.write_text(overlay(params.read_text(encoding="utf-8"), yaml.safe_dump(SMALL)), encoding="utf-8")
+    clones.lay(target / "params.yaml", SMALL)
     clones.commit(target, "small")
     pages.install(target)
-    script = "".join(f"echo '=== {number}'\n{block}" for number, block in enumerate(BLOCKS))
     make = "graded ledger pull; dvc repro --quiet; git add --all; git commit --quiet --message ran\n"
-    script = script.replace("make repro\n", make).replace(". .venv/bin/activate\n", "")
+    script = pages.script(BLOCKS).replace("make repro\n", make).replace(". .venv/bin/activate\n", "")
     code, said = pages.run(target, script, timeout=1700)
     assert code == 0, said[-4000:]
     for words in (
