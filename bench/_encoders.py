@@ -110,8 +110,8 @@ def peak(device: str, dtype: str, workers: int) -> float:
     """Return the machine's FLOP/s on a 4096 x 1536 x 1536 product, the better library, all cores side by side."""
     import torch
 
-    from graded.retrieval.encoder import one_thread
     from graded.retrieval.flat_linear import Linear
+    from graded.retrieval.threads import one_thread
 
     kind = getattr(torch, dtype)
     rows, inner = (16384, 8192) if device != "cpu" else (4096, 1536)

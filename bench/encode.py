@@ -139,7 +139,7 @@ def cpu_time(report: Report, mark: str, ours: Any, peer: encoders.Peer, texts: l
     """Add the ratio of CPU seconds on one thread: what other work on the machine disturbs least."""
     import torch
 
-    from graded.retrieval.encoder import one_thread
+    from graded.retrieval.threads import one_thread
 
     some = texts[:: max(1, len(texts) // 64)]
 

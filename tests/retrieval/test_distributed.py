@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from graded.errors import ParamError
-from graded.retrieval.distributed import Place, cores, place
+from graded.retrieval.distributed import Place, place
+from graded.retrieval.threads import cores
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from graded.console import say
 from graded.errors import ParamError
+from graded.retrieval.threads import cores
 
 
 class Place(NamedTuple):
@@ -70,11 +71,6 @@ def tell_if_alone() -> None:
             "accelerate started one process, although it was told of several; start them by 'accelerate launch "
             "--multi_gpu --num_processes N' (on the CPU where there is no GPU), without --cpu"
         )
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use (its affinity, not the machine's size)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _shown(values: dict[str, str | None]) -> str:

@@ -13,7 +13,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,10 +23,10 @@ import torch
 from graded.console import say
 from graded.errors import DataError, ParamError, one_of
 from graded.retrieval import description
-from graded.retrieval.distributed import cores
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.flat_linear import half_is_native
 from graded.retrieval.flat_packed import PackedModel
+from graded.retrieval.threads import cores, one_thread
 from graded.retrieval.tokens import Ints, Tokenizer, Tokens, chunks
 
 Vectors = npt.NDArray[np.float32]
@@ -162,17 +161,6 @@ def prepare(model: FlatModel, device: Any, dtype: str) -> Forward:
         say("encoder: this CPU has no bfloat16 instructions; computing in float32, which is faster here")
         dtype = "float32"
     return PackedModel(model, DTYPES[dtype], CPU_TOKENS) if model.flat else model.to(dtype=DTYPES[dtype])
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Give each product one thread while several run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def pick_device(name: str) -> Any:

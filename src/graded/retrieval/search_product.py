@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from contextlib import nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from graded.retrieval.search_device import DeviceProduct
 from graded.retrieval.search_int8 import Int8Pass, int8_is_exact
 from graded.retrieval.search_multiply import Floats, Ints
 from graded.retrieval.search_pass import BFloat16Pass, Float32Pass, Pairs, Pass, bfloat16_is_fast, float32_error
+from graded.retrieval.threads import one_thread
 
 FIRST_PASSES: dict[str, type[Float32Pass] | type[Int8Pass] | type[BFloat16Pass]] = {
     "float32": Float32Pass,
@@ -98,7 +98,7 @@ class Product:
         kind, start, floor = self._kind(len(vectors)), time.thread_time(), self.lower[:, -1]
         step = max(SPAN, -(-len(vectors) // self.threads))
         starts = range(0, len(vectors), step)
-        with one_thread() if self.threads > 1 else nothing():
+        with one_thread() if self.threads > 1 else nullcontext():
             parts = list(self._map(kind, [vectors[at : at + step] for at in starts], floor, longest))
         query = np.concatenate([part[0] for part in parts])
         row = np.concatenate([part[1] + at for part, at in zip(parts, starts, strict=True)])
@@ -129,7 +129,9 @@ class Product:
             finally:
                 free.append(mine)
 
-        with ThreadPoolExecutor(workers, initializer=set_threads, initargs=(1,)) as pool:
+        import torch
+
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield from pool.map(work, pieces)
 
     def _kind(self, rows: int) -> int:
@@ -168,29 +170,3 @@ def largest(values: Floats, k: int) -> Floats:
     import torch
 
     return np.asarray(torch.topk(torch.from_numpy(values), k, dim=1).values.numpy())
-
-
-def set_threads(count: int) -> None:
-    """Set the threads of this thread's own products."""
-    import torch
-
-    torch.set_num_threads(count)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Give each product one thread while several run side by side."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def nothing() -> Iterator[Any]:
-    """Change nothing."""
-    yield
