@@ -7,7 +7,6 @@ plan. So a run that goes on from a checkpoint is the run that was never stopped.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,7 +27,7 @@ from graded.retrieval.training.optimizer import Optimizer
 
 
 class Event(NamedTuple):
-    """What one finished step says: ``step`` counts from 1; ``rows``, ``seconds`` and the rest are this step's.
+    """What one finished step says; ``step`` counts from 1, the rest is this step's.
 
     ``pairs`` are the graded pairs that its rows showed, ``counts`` the explicit negatives beside them.
     """
@@ -37,8 +36,6 @@ class Event(NamedTuple):
     total: int
     loss: float
     learning_rate: float
-    rows: int
-    seconds: float
     pairs: int
     counts: Counts
 
@@ -75,13 +72,11 @@ class Trainer:
         """
         self.model.train()
         for step in range(start, self.plan.total):
-            begin = time.perf_counter()
             epoch, rows = self.plan.batch(step)
             batch = self.source.batch(rows, epoch, self.group.size)
             loss = self.step(step, batch)
-            spent = time.perf_counter() - begin
             rate, total = self.optimizer.rate(step), self.plan.total
-            done(Event(step + 1, total, loss, rate, len(rows), spent, batch.pairs, batch.counts))
+            done(Event(step + 1, total, loss, rate, batch.pairs, batch.counts))
         self.optimizer.finish()
         self.model.eval()
 
