@@ -1,8 +1,8 @@
 """What a figure is: panels of Vega-Lite, the numbers behind them, and how they become one specification.
 
-The figures themselves are in ``figures_data`` (counts, grades, agreement), ``figures_run`` (one run) and
-``figures_sweep`` (several experiments): pure functions from rows to a :class:`Figure`, or to None where the rows hold
-nothing to draw.
+The figures themselves are in ``figures_data`` (counts, grades, agreement), ``figures_run`` (one run), and, of several
+experiments, ``figures_sweep`` and ``figures_across``: pure functions from rows to a :class:`Figure`, or to None where
+the rows hold nothing to draw.
 """
 
 from __future__ import annotations

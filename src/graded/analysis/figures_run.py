@@ -8,6 +8,7 @@ from typing import Any
 from graded.analysis import figures_theme as theme
 from graded.analysis import published, variants
 from graded.analysis.figures import Figure, Key, Panel, Row
+from graded.analysis.figures_rows import without_about
 
 
 def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None:
@@ -70,8 +71,7 @@ def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None
         "queries; where the interval crosses zero, no difference is shown. Each interval is of its language alone; the "
         "table corrects for their number."
     )
-    shown = tuple({key: value for key, value in row.items() if key != "about"} for row in points)
-    name = f"comparison-{set_name}"
+    name, shown = f"comparison-{set_name}", without_about(points)
     return Figure(name, f"Fine-tuned against base, {set_name}", caption, tuple(panels), tuple(keys), shown, columns=2)
 
 

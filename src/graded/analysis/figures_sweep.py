@@ -32,7 +32,7 @@ def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
     mine = [
         row
         for row in trained(rows, set_name, metric, annotator)
-        if row["query_lang"] == row["doc_lang"] and row["target"] in ("all", row["query_lang"]) and size_of(row)
+        if row["query_lang"] == row["doc_lang"] and row["target"] in ("all", row["query_lang"])
     ]
     alone = {row["query_lang"] for row in mine if row["target"] != "all"}
     mine = [row for row in mine if row["target"] != "all" or row["query_lang"] not in alone]

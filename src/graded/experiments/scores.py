@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from graded.analysis.variants import forms
+from graded.experiments import tidy
 from graded.formats import table
 
-#: (experiment, set, query_lang, doc_lang, system, metric)
+#: The columns of :data:`graded.experiments.tidy.KEY`.
 Arm = tuple[str, ...]
-NAMES = ("experiment", "set", "query_lang", "doc_lang", "system", "metric")
 
 
 def beside(results: Path) -> Path:
@@ -30,7 +30,7 @@ def read(path: Path, metric: str) -> Mapping[Arm, Mapping[str, float]] | None:
     found: dict[Arm, dict[str, float]] = defaultdict(dict)
     with table.connect() as connection:
         cursor = connection.execute(
-            f"SELECT {', '.join(NAMES)}, query_id, value FROM read_parquet(?)"
+            f"SELECT {', '.join(tidy.KEY)}, query_id, value FROM read_parquet(?)"
             " WHERE list_contains(?, metric) AND system = 'tuned'",
             [str(path), list(forms(metric))],
         )

@@ -63,17 +63,14 @@ COLUMNS: dict[str, tuple[pa.DataType, bool, str]] = {
 
 RESULTS = pa.schema([pa.field(name, kind, nullable=null) for name, (kind, null, _) in COLUMNS.items()])
 
-#: Values of single queries; `experiment` as in RESULTS. Rows of base stand once per experiment that evaluated it.
-SCORES = pa.schema(
-    [
-        pa.field(name, pa.string(), nullable=False)
-        for name in ("experiment", "set", "query_lang", "doc_lang", "system", "metric", "query_id")
-    ]
-    + [pa.field("value", pa.float64(), nullable=False)]
-)
-
 #: What names one row of RESULTS.
 KEY = ("experiment", "set", "query_lang", "doc_lang", "system", "metric")
+
+#: Values of single queries; `experiment` as in RESULTS. Rows of base stand once per experiment that evaluated it.
+SCORES = pa.schema(
+    [pa.field(name, pa.string(), nullable=False) for name in (*KEY, "query_id")]
+    + [pa.field("value", pa.float64(), nullable=False)]
+)
 
 
 def tau_text(tau: float | Mapping[str, float]) -> str:
