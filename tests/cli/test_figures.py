@@ -23,8 +23,7 @@ def results(here: Path) -> Path:
     path = Path("results.parquet")
     tidy.write(path, rows)
     arms: list[dict[str, Any]] = [
-        {name: row[name] for name in tidy.KEY}
-        | {"query_id": f"q{at}", "value": (0.9 if row["extra"] else 1) * at / 50}
+        {name: row[name] for name in tidy.KEY} | {"query_id": f"q{at}", "value": (0.9 if row["extra"] else 1) * at / 50}
         for row in rows
         for at in range(1, 41)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import yaml
 
 from graded import params
 from graded.errors import DataError, MissingError
+from graded.formats.record import read_record
 from graded.repository import git_says
 
 BENCHMARK = Path("data/benchmark")
@@ -120,7 +120,7 @@ def _lock(root: Path) -> tuple[dict[str, dict[str, Any]], Missing | None]:
 def benchmark(name: str) -> dict[str, Any]:
     """Return a set's benchmark.json, empty where it is not here."""
     path = BENCHMARK / name / "benchmark.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    return read_record(path) if path.is_file() else {}
 
 
 def differing(stages: Sequence[str], root: Path) -> list[str]:

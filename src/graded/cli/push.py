@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from graded.cli import here
 from graded.console import say
-from graded.errors import DataError, ServiceError
+from graded.errors import ServiceError
+from graded.formats.record import read_record
 
 
 def push_model(
@@ -37,7 +37,7 @@ def push_model(
         commit = git("rev-parse", "HEAD") + (" and changes to it" if git("status", "--porcelain", "-uno") else "")
     except ServiceError:
         commit = None
-    results = _results(metrics)
+    results = read_record(metrics) if metrics.is_file() else {}
     text = card.completed((model / "README.md").read_text(encoding="utf-8"), results, commit)
     said = f"results of {metrics}" if results else f"no results ({metrics} is not here; 'dvc repro evaluate' makes it)"
     say(f"model card: {said}, commit {commit or 'unknown (no git repository here)'}")
@@ -48,13 +48,3 @@ def push_model(
         say(f"dry run: {model} would go to {name} ({'public' if public else 'private'}): {total}; nothing was sent")
         return
     say(f"{name}: {total}: {publish.push(model, name, files, card=text, private=not public, message=message)}")
-
-
-def _results(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); 'dvc repro evaluate' makes it") from None
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,8 @@ import typer
 from graded import params
 from graded.cli import here, terminal
 from graded.cli.complete import sets
-from graded.errors import DataError, MissingError, ParamError, one_of
+from graded.errors import ParamError, one_of
+from graded.formats.record import read_record
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,12 +32,7 @@ def summary(
     Example: graded summary --directions
     """
     params.inside()
-    try:
-        record = json.loads(METRICS.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(f"no {METRICS} here; 'dvc repro' makes it") from None
-    except ValueError as error:
-        raise DataError(f"{METRICS} is not JSON ({error}); 'dvc repro -f evaluate' writes it again") from None
+    record = read_record(METRICS)
     if name is not None and name not in record:
         raise ParamError(f"summary: {one_of(name, record)}")
     for one in [name] if name else [one for one in record if role(one) == "test"] or list(record):

@@ -6,7 +6,6 @@ Writes: data/bm25/<set>/<lang>-<lang>.trec, ties broken as trec_eval does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pydantic import Field
 from graded import params
 from graded.console import run, say
 from graded.formats import atomic, table, trec
+from graded.formats.record import read_record
 from graded.records import Direction
 from graded.retrieval.lexical import Bm25
 
@@ -56,7 +56,7 @@ def corpora(folder: Path) -> Iterator[tuple[Path, str, list[tuple[Path, bool]]]]
     """Yield each corpus, its language, and the directions that search it: folder, and whether only listed count."""
     found: dict[tuple[Path, str], list[tuple[Path, bool]]] = {}
     for path in sorted(folder.glob("*/benchmark.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_record(path)
         for one in record["directions"]:
             if one["query_lang"] == one["doc_lang"]:
                 home = path.parent / Direction(one["query_lang"], one["doc_lang"]).name

@@ -27,8 +27,8 @@ from graded.analysis.page.examples import sample
 from graded.analysis.page.measured import by_arm, measured
 from graded.analysis.tables import Table, csv_rows
 from graded.console import run, say
-from graded.errors import DataError, MissingError
 from graded.formats import atomic, table
+from graded.formats.record import read_record
 from graded.llm.ledger import in_use
 from graded.repository import git_says
 
@@ -63,7 +63,7 @@ def write(out: Path, results: Sequence[Mapping[str, Any]] = (), scores: Any = No
     """
     chosen, seed, languages = params.section("report", Params), params.seed(), params.languages()
     everything = params.load()
-    record, agree = _json(EVALUATE), _json(AGREE)
+    record, agree = read_record(EVALUATE), read_record(AGREE)
     rows = measured(record, by_arm(table.read_rows(DATA / "evaluate" / "per_query.parquet", *PER_QUERY)), seed=seed)
     roles = {name: role(name) for name in record}
     sets = sorted(record, key=lambda name: (roles[name] != "test", name))
@@ -132,8 +132,7 @@ def as_csv(lines: Iterable[Sequence[str]]) -> str:
 
 def role(name: str) -> str:
     """Return ``test`` or ``dev``, from the benchmark's record."""
-    path = DATA / "benchmark" / name / "benchmark.json"
-    return str(_json(path).get("role", "test"))
+    return str(read_record(DATA / "benchmark" / name / "benchmark.json").get("role", "test"))
 
 
 def count(lang: str) -> dict[str, Any]:
@@ -215,15 +214,6 @@ def tau_text(tau: Any) -> str:
     if isinstance(tau, dict):
         return ", ".join(f"{value:g}" if lang == "default" else f"{lang} {value:g}" for lang, value in tau.items())
     return f"{tau:g}"
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(f"no {path} here; 'dvc repro' makes it, 'dvc pull' fetches it") from None
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); 'dvc repro -f' writes it again") from None
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ smaller one.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import duckdb
@@ -21,6 +20,7 @@ from graded.analysis.draw import draw_order
 from graded.console import run, say
 from graded.errors import DataError
 from graded.formats import atomic, table
+from graded.formats.record import read_record
 from graded.records import Direction
 
 CORPUS, BENCHMARK, OUT = Path("data/corpus"), Path("data/benchmark"), Path("data/sample")
@@ -61,7 +61,7 @@ def judge(connection: duckdb.DuckDBPyConnection, benchmarks: Path, lang: str) ->
     """
     connection.execute("CREATE OR REPLACE TABLE judged (doc_id VARCHAR, hash VARCHAR, relevant BOOLEAN)")
     for record in sorted(benchmarks.glob("*/benchmark.json")):
-        for direction in json.loads(record.read_text(encoding="utf-8"))["directions"]:
+        for direction in read_record(record)["directions"]:
             if direction["doc_lang"] != lang:
                 continue
             corpus = Path(direction["corpus"])

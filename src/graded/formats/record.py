@@ -1,0 +1,24 @@
+"""JSON records that a stage leaves, such as metrics/evaluate.json; `atomic.write_json` writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from graded.errors import DataError, MissingError, flat
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return a record.
+
+    Raises:
+        MissingError: there is no such file.
+        DataError: it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingError(f"no {path} here; 'dvc repro' makes it, 'dvc pull' fetches it") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({flat(error)}); 'dvc repro -f {path.stem}' writes it again") from None
