@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from graded.errors import DataError, MissingError
 from graded.records import Direction, Passage, Qrel, Query
-from graded.sources.lines import fields, objects, text, whole
+from graded.sources.lines import named, objects, text, whole
 
 LANGUAGES = ("ar", "de", "en", "es", "fr", "ja", "ru", "zh")
 
@@ -72,9 +72,7 @@ def passages(folder: Path, lang: str) -> Iterator[Passage]:
     path = folder / "docs" / f"{lang}.tsv.gz"
     if not path.is_file():
         raise MissingError(f"no {path}; fetch it: graded fetch clirmatrix --languages {lang} --to {folder}")
-    for where, (doc_id, words) in fields(path, 2, "doc_id<tab>text"):
-        if not doc_id:
-            raise DataError(f"{where}: the doc_id is empty")
+    for doc_id, words in named(path, "doc_id"):
         yield Passage(doc_id, "", words)
 
 

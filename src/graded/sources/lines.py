@@ -67,19 +67,21 @@ def text(row: dict[str, Any], key: str, where: str, default: str | None = None, 
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def fields(path: Path, width: int, layout: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield ``file:line`` and the tab-separated fields of every line that is not blank.
+def named(path: Path, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the id, which is called ``name``, and the text of every line ``id <tab> text`` that is not blank.
 
     Raises:
-        DataError: as :func:`lines`, or a line that has not ``width`` fields; ``layout`` names them.
+        DataError: as :func:`lines`, or a line that has not two columns, or an empty id.
     """
     for number, line in enumerate(lines(path), 1):
         if not line.strip():
             continue
         found = line.split("\t")
-        if len(found) != width:
-            raise DataError(f"{path}:{number}: {len(found)} columns, expected {width}: {layout}")
-        yield f"{path}:{number}", found
+        if len(found) != 2:
+            raise DataError(f"{path}:{number}: {len(found)} columns, expected 2: {name}<tab>text")
+        if not found[0]:
+            raise DataError(f"{path}:{number}: the {name} is empty")
+        yield found[0], found[1]
 
 
 def whole(value: Any, what: str, where: str) -> int:

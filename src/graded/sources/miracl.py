@@ -22,7 +22,7 @@ from pathlib import Path
 from graded.errors import DataError, MissingError
 from graded.formats import table, trec
 from graded.records import Passage, Qrel, Query
-from graded.sources.lines import fields, objects, text
+from graded.sources.lines import named, objects, text
 
 #: Shards of each published corpus; a folder with fewer lacks passages.
 SHARDS = {
@@ -129,9 +129,7 @@ def queries(folder: Path, lang: str, split: str) -> Iterator[Query]:
         DataError: a line that has not two columns; it is named.
     """
     path = _file(folder, lang, "topics", split)
-    for where, (query_id, words) in fields(path, 2, "query_id<tab>text"):
-        if not query_id:
-            raise DataError(f"{where}: the query_id is empty")
+    for query_id, words in named(path, "query_id"):
         yield Query(query_id, words)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from graded.errors import DataError, MissingError
 from graded.formats import trec
 from graded.records import Passage, Qrel, Query
-from graded.sources.lines import fields, lines
+from graded.sources.lines import lines, named
 
 
 def passages(folder: Path) -> Iterator[Passage]:
@@ -45,9 +45,7 @@ def queries(folder: Path, split: str) -> Iterator[Query]:
     """
     path = _find(folder, [f"topics.{split}.tsv", f"topics.{split}.txt"])
     if path.suffix == ".tsv":
-        for where, (query_id, words) in fields(path, 2, "query_id<tab>text"):
-            if not query_id:
-                raise DataError(f"{where}: the query_id is empty")
+        for query_id, words in named(path, "query_id"):
             yield Query(query_id, words)
         return
     for place, top in enumerate(re.findall(r"<top>(.*?)(?:</top>|(?=<top>)|\Z)", "\n".join(lines(path)), re.S), 1):
