@@ -9,7 +9,8 @@ import re
 from rich.console import Console
 
 from docs.reference import ROOT
-from graded.cli.summary import WIDTH, table
+from graded.cli.summary import table
+from graded.cli.terminal import WIDTH
 
 README = ROOT / "README.md"
 #: From the table's title to its last row or note.
