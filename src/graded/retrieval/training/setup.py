@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import torch
 from graded.console import say
 from graded.errors import ParamError
 from graded.retrieval.description import Description, read
-from graded.retrieval.distributed import place
 from graded.retrieval.encoder import Encoder
 from graded.retrieval.flat import FlatModel
 from graded.retrieval.flat_linear import half_is_native
+from graded.retrieval.threads import cores
 from graded.retrieval.tokens import Tokenizer
 from graded.retrieval.training.batch import Source
 from graded.retrieval.training.batching import Plan
@@ -71,7 +72,7 @@ def negatives(
         facts = {"encoder": read(encoder).model_dump(), "dtype": dtype, "device": group.device.type}
 
         def load() -> Encoder:
-            return Encoder.load(encoder, device=device, dtype=dtype, workers=cores(chosen.threads))
+            return Encoder.load(encoder, device=device, dtype=dtype, workers=own_threads(chosen.threads))
 
         mined = mine(load, facts, pairs, passages, pool, banned, asked.ranks, asked.margin, group)
         if group.first:
@@ -148,7 +149,7 @@ def trainer(
     if chosen.precision == "bf16" and on_cpu and group.first and not half_is_native():
         say("train: this CPU has no bfloat16 instructions and emulates them; train.precision: fp32 is faster here")
     context = partial(torch.autocast, group.device.type, torch.bfloat16, enabled=chosen.precision == "bf16")
-    lanes = Lanes(model, made.trained, group.device, context, dropout=drops(model), threads=cores(chosen.threads))
+    lanes = Lanes(model, made.trained, group.device, context, dropout=drops(model), threads=own_threads(chosen.threads))
     prefixes = (record.query_prefix, record.passage_prefix)
     return Trainer(
         model, lanes, scores, made, tokenizer, prefixes, drawn, steps, group,
@@ -173,9 +174,8 @@ def facts(chosen: Settings, record: Description, drawn: Source, steps: int, tau:
     )  # fmt: skip
 
 
-def cores(threads: int | None) -> int:
-    """Return this process's share of the machine's cores (or ``threads``), and let torch use as many."""
-    if threads is None:
-        threads = place().threads
-    torch.set_num_threads(threads)
-    return threads
+def own_threads(asked: int | None) -> int:
+    """Return ``asked``, or this process's share of its host's cores, and let torch use as many threads."""
+    count = asked or max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    torch.set_num_threads(count)
+    return count
