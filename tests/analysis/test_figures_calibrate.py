@@ -41,6 +41,16 @@ def test_a_panel_a_language_with_every_interval_and_verdict() -> None:
     assert "first in 40% of draws, 75 pairs" in svg
 
 
+def test_an_arm_without_an_interval_has_none_and_says_so() -> None:
+    rows = [
+        row("fi", "1", 0.0, "leads"),
+        row("fi", "2", 0.02, "no difference shown", behind_low=None, behind_high=None),
+    ]
+    svg = figures_draw.svg(panel_spec(calibration(rows, "nDCG@10", 0.95).panels[0]))
+    assert "τ 2: nDCG@10 0.5000, -0.0200 (no interval) from the leader" in svg
+    assert "300 pairs, no interval" in svg
+
+
 def test_a_mixture_names_the_tau_of_both_languages() -> None:
     more = {"target": "fi", "extra": "en"}
     rows = [row("fi", "fi=1,en=3", 0.0, "leads", **more), row("fi", "fi=2,en=3", 0.01, "no difference shown", **more)]

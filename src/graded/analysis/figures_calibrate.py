@@ -17,6 +17,7 @@ LOOKS = {
     "no difference shown": ("muted", "square"),
     "shown worse": ("bad", "triangle-down"),
 }
+NONE = {"from": None, "to": None}
 
 
 def calibration(rows: Sequence[Row], metric: str, confidence: float) -> Figure:
@@ -24,8 +25,8 @@ def calibration(rows: Sequence[Row], metric: str, confidence: float) -> Figure:
 
     Args:
         rows: one for each judged language and tau: target, extra, language, tau, size, queries, score, base, behind
-            with its ends behind_low and behind_high, leads (share of query draws in which it has the highest mean),
-            and shown, a key of ``LOOKS``.
+            with its ends behind_low and behind_high (None where too few queries differ), leads (share of query draws
+            in which it has the highest mean), and shown, a key of ``LOOKS``.
         metric: the metric.
         confidence: of all intervals of a panel together.
     """
@@ -35,9 +36,11 @@ def calibration(rows: Sequence[Row], metric: str, confidence: float) -> Figure:
         mine = [dict(row) for row in rows if _subject(row) == subject]
         for row in mine:
             row |= {"arm": arm(row["tau"]), "ahead": 0.0 - row["behind"]}
-            row |= {"from": -row["behind_high"], "to": -row["behind_low"]}
+            known = row["behind_low"] is not None
+            row |= {"from": 0.0 - row["behind_high"], "to": 0.0 - row["behind_low"]} if known else NONE
             row["note"] = f"first in {row['leads']:.0%} of draws, {row['size']:,} pairs"
-            ends = f"[{row['from']:+.4f}, {row['to']:+.4f}]"
+            row["note"] += "" if known else ", no interval"
+            ends = f"[{row['from']:+.4f}, {row['to']:+.4f}]" if known else "(no interval)"
             row["about"] = (
                 f"{row['arm']}: {metric} {row['score']:.4f}, {row['ahead']:+.4f} {ends}"
                 f" from the leader at {row['size']:,} pairs; {row['shown']}"
@@ -52,7 +55,8 @@ def calibration(rows: Sequence[Row], metric: str, confidence: float) -> Figure:
     )
     keys = tuple(Key(name, *look) for name, look in LOOKS.items() if name in shown)
     columns = 2 if arms < 5 else 1
-    return Figure("calibrate", f"Thresholds compared, {metric}", caption, tuple(panels), keys, (), columns, gap=215)
+    gap = 90 + 6 * max(len(row["note"]) for row in drawn)
+    return Figure("calibrate", f"Thresholds compared, {metric}", caption, tuple(panels), keys, (), columns, gap)
 
 
 def arm(text: str) -> str:
@@ -93,7 +97,7 @@ def _behind(rows: list[dict[str, Any]], metric: str) -> Any:
     )
     return alt.layer(
         zero.encode(x=alt.X("zero:Q", title=title)),
-        base.transform_filter("datum.from < datum.to").mark_rule(strokeWidth=2).encode(
+        base.transform_filter("isValid(datum.from) && datum.from < datum.to").mark_rule(strokeWidth=2).encode(
             x=alt.X("from:Q", title=title), x2="to:Q"
         ),
         base.mark_point(filled=True, size=85, opacity=1).encode(x=x, shape=mark),

@@ -122,7 +122,7 @@ def one_model(
     title = asked.target + (f" with {asked.extra}" if asked.extra else "")
     say(
         f"calibrate {title}: {settings.metric} on {', '.join(settings.dev)}; looks at "
-        f"{', '.join(f'{one:,}' for one in ladder.sizes)} of {full:,} pairs a language"
+        f"{', up to '.join(f'{one:,}' for one in ladder.sizes)} of {full:,} pairs a language"
     )
     outcome = race(asked.arms, ladder, run, seed=own, confidence=settings.confidence, tell=tell)
     base = base_means(list(done), asked, settings)

@@ -33,7 +33,9 @@ def tell(subject: str, look: Look) -> None:
     """Say what one look showed."""
     means = ", ".join(f"tau {arm} {mean:.4f}" for arm, mean in look.means.items())
     gone = "".join(
-        f"; {what} {', '.join(arms)}" for what, arms in (("out", look.out), ("left behind for cost", look.left)) if arms
+        f"; {what} {', '.join(arms)}"
+        for what, arms in (("out: tau", look.out), ("left behind for cost: tau", look.left))
+        if arms
     )
     text = f"look {subject} at {look.size:,} pairs, {look.queries} queries: {means}{gone}"
     say(textwrap.fill(text, terminal.WIDTH, subsequent_indent="  ", break_on_hyphens=False))
@@ -47,13 +49,17 @@ def status(arm: str, open_arms: tuple[str, ...], best: str) -> str:
 
 
 def rows(found: Found) -> list[dict[str, Any]]:
-    """Return one row for each subject and arm: its last look, how far behind the leader, and what that shows."""
+    """Return one row for each subject and arm: its last look, how far behind the leader, and what that shows.
+
+    An interval as wide as the metric's whole range is none: too few queries differ for a bootstrap to give one.
+    """
     listed = []
     for subject, looks in found.outcome.looks.items():
         verdict = found.outcome.verdicts[subject]
         for arm in found.asked.arms[subject]:
             last = next(look for look in reversed(looks) if arm in look.means)
             gap = last.gaps[arm]
+            known = not (gap.low <= -1.0 and gap.high >= 1.0)
             listed.append(
                 {
                     "target": found.asked.target,
@@ -64,8 +70,8 @@ def rows(found: Found) -> list[dict[str, Any]]:
                     "queries": last.queries,
                     "score": last.means[arm],
                     "behind": gap.mean,
-                    "behind_low": gap.low,
-                    "behind_high": gap.high,
+                    "behind_low": gap.low if known else None,
+                    "behind_high": gap.high if known else None,
                     "leads": last.leads[arm],
                     "shown": status(arm, verdict.open, verdict.best),
                     "base": found.base[subject],
@@ -91,6 +97,8 @@ def write(found: list[Found], metric: str, confidence: float, out: Path) -> None
 
     listed = [row for one in found for row in rows(one)]
     table(listed, metric, confidence)
+    if any(row["behind_low"] is None for row in listed):
+        say("no interval: the two differ on too few queries to give one; more development queries would")
     for one in found:
         for subject, verdict in one.outcome.verdicts.items():
             for line in sentences(one, subject, verdict.best, verdict.open):
@@ -140,6 +148,17 @@ def sentences(found: Found, subject: str, best: str, open_arms: tuple[str, ...])
     return lines
 
 
+def behind(row: dict[str, Any]) -> str:
+    """Return how far an arm is behind the leader, as a cell."""
+    if row["shown"] in ("best shown", "leads"):
+        return "-"
+    if row["behind_low"] is None:
+        return f"{row['behind']:.4f} [no interval]"
+    if not row["behind_high"]:
+        return "equal on every query"
+    return f"{row['behind']:.4f} [{row['behind_low']:+.4f}, {row['behind_high']:+.4f}]"
+
+
 def table(listed: list[dict[str, Any]], metric: str, confidence: float) -> None:
     """Print one line for each language and tau, within 100 columns."""
     title = f"{metric} on development queries; intervals hold together with {confidence:.0%} confidence"
@@ -149,16 +168,13 @@ def table(listed: list[dict[str, Any]], metric: str, confidence: float) -> None:
         shown.add_column(column, justify="right" if 1 < at < 7 else "left", no_wrap=at != 1, min_width=least)
     last = None
     for row in listed:
-        gap = (
-            f"{row['behind']:.4f} [{row['behind_low']:+.4f}, {row['behind_high']:+.4f}]" if row["behind_high"] else "-"
-        )
         shown.add_row(
             row["language"] if row["language"] != last else "",
             row["tau"],
             f"{row['size']:,}",
             f"{row['score']:.4f}",
             f"{row['base']:.4f}",
-            gap,
+            behind(row),
             f"{row['leads']:.0%}",
             row["shown"],
         )
