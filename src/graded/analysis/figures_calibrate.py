@@ -55,7 +55,7 @@ def calibration(rows: Sequence[Row], metric: str, confidence: float) -> Figure:
     )
     keys = tuple(Key(name, *look) for name, look in LOOKS.items() if name in shown)
     columns = 2 if arms < 5 else 1
-    gap = 90 + 6 * max(len(row["note"]) for row in drawn)
+    gap = 70 + 5 * max(len(row["note"]) for row in drawn)
     return Figure("calibrate", f"Thresholds compared, {metric}", caption, tuple(panels), keys, (), columns, gap)
 
 
