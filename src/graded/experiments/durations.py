@@ -11,6 +11,9 @@ import numpy as np
 from graded import params
 from graded.formats.work import work_folder
 
+#: So many times the largest recorded size, an estimate of hours is a guess.
+FAR = 5
+
 
 def record(name: str, seconds: float, values: Mapping[str, Any]) -> None:
     """Append what one experiment took; ``values`` is its params.yaml."""
@@ -80,3 +83,15 @@ def estimate(todo: Sequence[Mapping[str, Any]], jobs: int) -> tuple[float, int] 
     (start, each), _ = nnls(np.stack([np.ones_like(sizes), sizes], axis=1), seconds)
     total = sum(mean if (size := pairs(one)) is None else start + each * size for one in todo)
     return float(total) / jobs, len(records)
+
+
+def beyond(todo: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the pairs of the largest recorded run of the same encoder, where ``todo`` has one FAR times as large.
+
+    None where the estimate stays near what was seen, or where sizes are not known.
+    """
+    if not todo:
+        return None
+    sizes = [one["pairs"] for one in read() if one["encoder"] == encoder(todo[0]) and one["pairs"] is not None]
+    asked = [size for size in map(pairs, todo) if size is not None]
+    return max(sizes) if sizes and asked and max(asked) >= FAR * max(sizes) else None

@@ -31,7 +31,10 @@ def announce(found: Plan, total: int, jobs: int) -> None:
         say("hours: unknown, no earlier run of this encoder is recorded here; told once the first has ended")
         return
     seconds, runs = guess
-    say(f"hours: about {seconds / 3600:.1f} ({clock(seconds)}) with {jobs} at a time, from {runs} recorded runs")
+    far = durations.beyond(waiting)
+    guessed = f"; a guess, the largest of them had {far:,} pairs" if far else ""
+    hours = f"hours: about {seconds / 3600:,.1f} ({clock(seconds)}) with {jobs} at a time"
+    say(f"{hours}, from {runs} recorded runs{guessed}")
 
 
 def run(
