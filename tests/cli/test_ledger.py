@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from graded.cli import app
 from graded.cli.estimate import short
-from graded.errors import DataError, GradedError
+from graded.errors import DataError, GradedError, ResumeError
 from graded.formats import table
 from graded.llm.ledger import Ledger, spent
 from graded.llm.store import Store
@@ -87,8 +87,9 @@ def test_the_estimate_is_what_is_then_billed(purse: Path) -> None:
     with StandIn() as server:
         judges = {"annotators": {"a": buying.judge(server), "b": buying.judge(server, seed=2)}}
         work.make(purse, passages=8, query={"model": buying.MODEL, "base_url": server.base_url}, grade=judges)
-        count, _ = billed(graded("estimate"))
-        assert count == 32 + 2 * 32 * 5
+        said = graded("estimate")
+        assert billed(said)[0] == 32 + 2 * 32 * 5
+        assert "to buy all of this" not in said, "the cap allows it"
         assert server.counts.requests.total() == 0
         query.main()
         work.make_candidates(purse, depth=1)
@@ -120,6 +121,22 @@ def test_an_edited_prompt_is_told_before_anything_is_bought_anew(purse: Path) ->
         assert billed(said)[0] == 24
         assert max(map(len, said.splitlines())) <= 100
         assert server.counts.billed.total() == before
+
+
+def test_what_is_in_a_batch_is_not_estimated_again(purse: Path) -> None:
+    with StandIn() as server:
+        judges = {"annotators": {"a": buying.judge(server)}, "mode": "batch", "batch": {"wait": False}}
+        writer = {"model": buying.MODEL, "base_url": server.base_url}
+        work.make(purse, passages=3, annotators=["a"], query=writer, grade=judges)
+        query.main()
+        work.make_candidates(purse, depth=1)
+        said = graded("estimate")
+        assert billed(said)[0] == 12
+        with pytest.raises(ResumeError):
+            grade.main()
+        said = graded("estimate")
+        assert billed(said) == (0, 0.0)
+        assert "under way: 12 requests in batches that are paid for and not bought again" in said
 
 
 def test_two_annotators_that_are_the_same_are_paid_once(purse: Path) -> None:

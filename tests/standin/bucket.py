@@ -30,13 +30,12 @@ class Bucket:
         return True
 
     def headers(self) -> dict[str, str]:
-        """Return what is left, in the API's headers, which count by the minute."""
+        """Return what the bucket holds, what is left of that, and when it is full again, in the API's headers."""
         if self.rate is None:
             return {}
-        limit = int(self.rate * 60)
         return {
-            "x-ratelimit-limit-requests": str(limit),
-            "x-ratelimit-remaining-requests": str(min(int(max(self._left, 0) * 60), limit)),
+            "x-ratelimit-limit-requests": str(int(self.rate)),
+            "x-ratelimit-remaining-requests": str(int(max(self._left, 0.0))),
             "x-ratelimit-reset-requests": f"{max(0.0, 1 - self._left / self.rate):.3f}s",
         }
 

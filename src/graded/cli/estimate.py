@@ -15,7 +15,7 @@ from graded.llm.estimate import Line, Rough
 from graded.llm.estimate import estimate as lines
 from graded.llm.job import Job
 from graded.llm.ledger import Ledger
-from graded.llm.procure import cap, stale
+from graded.llm.procure import cap, enough, stale
 from graded.llm.tokens import QUERY
 from graded.records import passage_text
 from graded.stages import grade, query
@@ -42,15 +42,19 @@ def estimate() -> None:
     for line in found:
         _show(line)
     online, batch = sum(line.online for line in found), sum(line.batch for line in found)
-    new = sum(line.requests - line.cached for line in found)
+    new, under_way = sum(line.new for line in found), sum(line.under_way for line in found)
     say(f"total: {new:,} replies to buy, ${online:,.2f} online, ${batch:,.2f} by batch")
     for stage, model in dict.fromkeys((line.stage, line.model) for line in found):
         mine = [line for line in found if (line.stage, line.model) == (stage, model)]
         known = sum({line.language: line.known for line in mine}.values())
-        if known and not any(line.cached or line.rough for line in mine):
+        if known and not any(line.cached or line.under_way or line.rough for line in mine):
             say(f"{stage} {model}: {stale(known)}")
-    spent = ledger.state.paid + ledger.state.lost + ledger.state.reserved
-    say(f"budget: GRADED_BUDGET_USD is {cap():,.2f}; this clone has spent or reserved ${spent:,.2f} so far")
+    if under_way:
+        say(f"under way: {under_way:,} requests in batches that are paid for and not bought again; see: graded batches")
+    state = ledger.state
+    say(f"budget: GRADED_BUDGET_USD is {cap():,.2f}; this clone has spent or reserved ${state.committed:,.2f} so far")
+    if new and (need := enough(state, online)) > cap():
+        say(f"to buy all of this: GRADED_BUDGET_USD={need:.2f} dvc repro")
     if unsure:
         say(f"note: {unsure}: dvc repro sample")
 
@@ -122,7 +126,7 @@ def _show(line: Line) -> None:
     mark = "~" if line.rough else ""
     say(
         f"{line.stage:<6}{line.model[:23]:<24}{line.language:<4}{mark + format(line.requests, ','):>11}"
-        f"{line.cached:>10,}{mark + format(line.requests - line.cached, ','):>11}{short(line.prompt):>7}"
+        f"{line.cached:>10,}{mark + format(line.new, ','):>11}{short(line.prompt):>7}"
         f"{short(line.completion):>8}{line.online:>10,.2f}{line.batch:>9,.2f}"
     )
 

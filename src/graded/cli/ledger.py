@@ -9,7 +9,7 @@ import typer
 
 from graded import params
 from graded.console import say
-from graded.errors import DataError
+from graded.errors import DataError, MissingError
 from graded.llm.census import census, export, repair, verify
 from graded.llm.ledger import Ledger
 from graded.llm.record import PROVENANCE, readings, record
@@ -52,6 +52,10 @@ def status_command() -> None:
     say(f"files          {len(store.segments()):,} sealed, {len(store.writers()):,} open")
     say(f"possibly paid  {found.lost:,} requests that may have been billed, at most ${found.lost_dollars:,.2f}")
     say(f"this clone     ${state.paid:,.2f} paid, ${state.lost + state.reserved:,.2f} possibly paid or in flight")
+    try:
+        store.check_snapshot()
+    except MissingError as error:
+        say(f"not here       {error}")
     for path in store.damage():
         say(f"damaged        {path}; see: graded ledger verify")
 
@@ -94,6 +98,7 @@ def merge_command(
     """
     done = merge(Ledger().store, revision)
     say(f"data/ledger: {done.added} segments added of {done.segments}; now: git add data/ledger.dvc && git commit")
+    say("not sent anywhere yet; to send it: graded ledger publish --push")
 
 
 @app.command("export")
@@ -134,6 +139,8 @@ def publish_command(
     """
     done = publish(Ledger().store, push=push)
     say(f"data/ledger: {done.added} segments added of {done.segments}; now: git add data/ledger.dvc && git commit")
+    if not push:
+        say("not sent anywhere yet; to send it: graded ledger publish --push")
 
 
 @app.command("pull")

@@ -64,7 +64,7 @@ class Planner:
         """Make one batch; the budget is locked, so that nobody reserves beside it."""
         model, state = want.job.model, self.ledger.state
         most = min(self.options.requests or BATCH[model.family], BATCH[model.family], self.most)
-        room = self.cap - state.paid - state.lost - state.reserved
+        room = self.cap - state.committed
         for old in state.pending.path.glob(".*.tmp"):  # of a process that died while it was planning
             shutil.rmtree(old, ignore_errors=True)
         name = secrets.token_hex(8)

@@ -82,7 +82,7 @@ class Desk:
         holds: list[dict[str, Any]] = []
         with self.ledger.store.lock("budget"):
             self.state.refresh()
-            room = self.cap - self.spent - self.state.reserved
+            room = self.cap - self.state.committed
             for item, hold in fresh:
                 if self.state.known.has(item.short):
                     found.known += 1

@@ -16,7 +16,8 @@ from graded.llm.tokens import Amount, Rates, amount
 class Line(NamedTuple):
     """One annotator and language; ``rough`` where the requests themselves are not known yet.
 
-    ``known`` are the ledger's paid replies of this stage, model and language, whatever they were asked.
+    ``under_way`` are requests in batches that were submitted: they will be paid and are not bought again. ``known`` are
+    the ledger's paid replies of this stage, model and language, whatever they were asked.
     """
 
     stage: str
@@ -24,6 +25,8 @@ class Line(NamedTuple):
     language: str
     requests: int
     cached: int
+    under_way: int
+    new: int
     prompt: int
     completion: int
     online: float
@@ -54,24 +57,28 @@ def estimate(ledger: Ledger, jobs: Sequence[Job | Rough], table: Prices) -> Iter
             for language, count in one.requests.items():
                 rate = rates.of(job.stage, job.model.family, job.model.model, language)
                 new = amount(rate, count, one.characters[language], job.frame)
-                yield _line(job, language, count, new, price, table.batch, rates, rough=True)
+                yield _line(job, language, count, 0, new, price, table.batch, rates, rough=True)
             continue
         want = Want(job, 1)
         want.look(ledger)
-        for language, new in want.amounts(rates, want.buy).items():
-            count = int((want.languages == want.codes.index(language)).sum())
-            yield _line(job, language, count, new, price, table.batch, rates, rough=False)
+        batched = want.buy & ledger.state.pending.keys.mask(want.keys)
+        for language, new in want.amounts(rates, want.buy & ~batched).items():
+            here = want.languages == want.codes.index(language)
+            counts = int(here.sum()), int((here & batched).sum())
+            yield _line(job, language, *counts, new, price, table.batch, rates, rough=False)
 
 
 FREE = Price(input=0.0, output=0.0, source="recorded")
 
 
 def _line(
-    job: Job, language: str, requests: int, new: Amount, price: Price, batch: float, rates: Rates, *, rough: bool
-) -> Line:
+    job: Job, language: str, requests: int, under_way: int, new: Amount, price: Price, batch: float, rates: Rates,
+    *, rough: bool,
+) -> Line:  # fmt: skip
     dollars = new.dollars(price)
     factor = batch if job.model.family in BATCH else 1.0
     return Line(
-        job.stage, job.model.model, language, requests, requests - new.requests, new.prompt, new.completion, dollars,
-        dollars * factor, rough, rates.replies(job.stage, job.model.family, job.model.model, language),
+        job.stage, job.model.model, language, requests, requests - new.requests - under_way, under_way, new.requests,
+        new.prompt, new.completion, dollars, dollars * factor, rough,
+        rates.replies(job.stage, job.model.family, job.model.model, language),
     )  # fmt: skip

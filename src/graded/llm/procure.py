@@ -14,6 +14,7 @@ from graded.llm import prices, prompts
 from graded.llm.job import How, Want
 from graded.llm.keys import KeySet
 from graded.llm.ledger import Ledger
+from graded.llm.state import State
 from graded.llm.tokens import Amount, Rates
 
 
@@ -130,13 +131,18 @@ def allow(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
         raise BudgetError(
             f"{count:,} replies are missing and would cost about ${dollars:,.2f}; "
             "get the team's: dvc pull data/ledger.dvc; or allow buying: "
-            f"GRADED_BUDGET_USD={max(ledger.state.paid + ledger.state.lost + 1.25 * dollars, 0.01):.2f} dvc repro"
+            f"GRADED_BUDGET_USD={enough(ledger.state, dollars):.2f} dvc repro"
         )
-    room = cap() - ledger.state.paid - ledger.state.lost - ledger.state.reserved
+    room = cap() - ledger.state.committed
     if dollars > room:
         said.append(f"GRADED_BUDGET_USD leaves ${max(room, 0.0):,.2f} of that: buying stops there")
     for text in said:
         say(text)
+
+
+def enough(state: State, dollars: float) -> float:
+    """Return a budget under which about ``dollars`` more can be bought, whatever was spent before."""
+    return max(state.committed + 1.25 * dollars, 0.01)
 
 
 def _bought(want: Want, amounts: dict[str, Amount], dollars: str, rates: Rates) -> str:

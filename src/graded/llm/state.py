@@ -117,6 +117,11 @@ class State:
         return sum(money.lost for money in self.money.values())
 
     @property
+    def committed(self) -> float:
+        """Dollars paid, possibly paid and reserved: what counts against a budget."""
+        return self.paid + self.lost + self.reserved
+
+    @property
     def reserved(self) -> float:
         """Dollars, at worst, for requests in flight (in batches too), or in flight when their process died."""
         return self.pending.reserved + sum(usd for held in self.held.values() for usd in held.values())
