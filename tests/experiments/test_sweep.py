@@ -77,7 +77,7 @@ def test_equal_means_equal_params_and_source(swept: Path) -> None:
     params, stage = repo / "params.yaml", repo / "stage.py"
     for path, old, new, there in (
         (params, "seed: 13", "seed: 14", 0),
-        (params, "report: {}", "report: {title: x}", 2),  # no stage behind the scores reads it
+        (params, "report: {}", "report: {examples: 5}", 2),  # no stage behind the scores reads it
         (stage, "rows = []", "rows = list()", 0),
     ):
         text = path.read_text(encoding="utf-8")
