@@ -17,14 +17,6 @@ from tests.retrieving import contents, run_stage, write_workspace
 from tests.workspace import write_params
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    write_workspace(tmp_path)
-    return tmp_path
-
-
 def test_runs_hold_the_exact_best(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_stage(monkeypatch)
     encoder = Encoder.load(workspace / "data/encoder")

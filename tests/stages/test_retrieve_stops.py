@@ -13,14 +13,6 @@ from graded.retrieval.search_corpus import Searcher
 from tests.retrieving import STAGE, alone, contents, run_stage, write_workspace
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    write_workspace(tmp_path)
-    return tmp_path
-
-
 @pytest.mark.parametrize("listed", [False, True], ids=["collection", "listed"])
 def test_a_stopped_run_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch, listed: bool) -> None:
     """Units that were finished before the stop are not encoded again."""
