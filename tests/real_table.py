@@ -16,6 +16,7 @@ from graded.analysis import published
 from graded.analysis.figures import Row
 from graded.experiments import tidy
 from graded.formats.atomic import write_text
+from graded.languages import language_name
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 MARKS = ("<!-- real texts -->\n", "<!-- /real texts -->\n")
@@ -38,7 +39,7 @@ def table(rows: Sequence[Row], metric: str = "nDCG@10") -> str:
         for size in sorted({row["size"] for row in own}):
             found = {row["tau_target"]: row for row in own if row["size"] == size and row["system"] == "tuned"}
             cells = (cell(found[tau]) if tau in found else "not run" for tau in taus)
-            name = f"{published.language(lang)}, {base['queries']:,} queries"
+            name = f"{language_name(lang)}, {base['queries']:,} queries"
             lines.append(f"| {name} | {size:,} | {base['value']:.3f} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from graded.analysis import published
+from graded.languages import language_name
 from tests.analysis.made import row
 
 
@@ -56,4 +57,4 @@ def test_table_2_needs_its_taus_and_settings() -> None:
 
 def test_languages_stand_in_the_papers_order() -> None:
     assert published.in_order({"en", "xx", "ar", "fi"}) == ["fi", "ar", "en", "xx"]
-    assert (published.language("ar"), published.language("xx")) == ("Arabic", "xx")
+    assert (language_name("ar"), language_name("xx")) == ("Arabic", "xx")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graded.errors import MissingError, ParamError
+from graded.languages import NAMES, language_name
 from graded.llm import prompts
-from graded.llm.languages import NAMES, language_name
 from graded.llm.prompts import grade_messages, mark, neutral, query_messages
 
 FOLDER = Path(__file__).resolve().parents[2] / "prompts"

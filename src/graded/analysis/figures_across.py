@@ -13,6 +13,7 @@ from graded.analysis import published
 from graded.analysis.figures import Figure, Key, Panel, Row
 from graded.analysis.figures_rows import base_value, groups, largest, pooled, trained, without_about
 from graded.analysis.figures_run import span
+from graded.languages import language_name
 
 
 def across(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> Figure | None:
@@ -37,7 +38,7 @@ def across(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
             for direction in ((first, second), (second, first)):
                 points += _direction(mine, rows, direction, set_name, metric)
             if points:
-                title = f"{published.language(first)} and {published.language(second)}"
+                title = f"{language_name(first)} and {language_name(second)}"
                 names = [f"{first} → {second}", f"{second} → {first}"]
                 panels.append(Panel(title, _crossing(points, names, metric)))
                 shown += points

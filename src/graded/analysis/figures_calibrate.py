@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graded.analysis import figures_theme as theme
-from graded.analysis import published
 from graded.analysis.figures import Figure, Key, Panel, Row
 from graded.analysis.figures_rows import groups
+from graded.languages import language_name
 
 #: What is shown of an arm -> its token and its mark.
 LOOKS = {
@@ -70,8 +70,8 @@ def _subject(row: Row) -> tuple[str, str, str]:
 
 def _title(rows: Sequence[Mapping[str, Any]]) -> str:
     first = rows[0]
-    name = published.language(first["language"])
-    name += f" with {published.language(first['extra'])}" if first["extra"] else ""
+    name = language_name(first["language"])
+    name += f" with {language_name(first['extra'])}" if first["extra"] else ""
     best = min(rows, key=lambda row: float(row["behind"]))
     return f"{name}: {best['score']:.4f} at {best['arm']}, base {first['base']:.4f}"
 

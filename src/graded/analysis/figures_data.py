@@ -12,6 +12,7 @@ from typing import Any
 from graded.analysis import figures_theme as theme
 from graded.analysis import published
 from graded.analysis.figures import Figure, Key, Panel, Row
+from graded.languages import language_name
 
 #: An axis of names: no line, no ticks.
 PLAIN = {"domain": False, "ticks": False}
@@ -32,7 +33,7 @@ def documents(counts: Mapping[str, int]) -> Figure | None:
     sizes, what = published.load()["miracl"]["passages"], "passages sampled here"
     order = published.in_order(set(counts))
     rows = [
-        {"language": published.language(lang), "series": name, "passages": int(value)}
+        {"language": language_name(lang), "series": name, "passages": int(value)}
         for lang in order
         for name, value in (("in MIRACL", sizes.get(lang)), (what, counts[lang]))
         if value
@@ -41,7 +42,7 @@ def documents(counts: Mapping[str, int]) -> Figure | None:
         row["about"] = f"{row['language']}: {row['passages']:,} {row['series']}"
     powers = alt.Axis(format="~s", values=[10**power for power in range(10)])
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("language:N", sort=[published.language(lang) for lang in order], title=None, axis=PLAIN),
+        y=alt.Y("language:N", sort=[language_name(lang) for lang in order], title=None, axis=PLAIN),
         x=alt.X("passages:Q", scale=alt.Scale(type="log"), title="passages (log scale)", axis=powers),
         description="about:N",
     )
@@ -77,7 +78,7 @@ def grades(counts: Sequence[Row]) -> Figure | None:
     for annotator, lang, name in sorted(cells, key=lambda cell: (cell[0], classes.index(cell[2]))):
         pairs = cells[annotator, lang, name]
         share = pairs / max(totals[annotator, lang], 1)
-        language = published.language(lang)
+        language = language_name(lang)
         about = f"{language}, {annotator}: {name if name == NOT_GRADED else 'grade ' + name}, {share:.1%} ({pairs:,})"
         rows.append(
             {"annotator": annotator, "language": language, "grade": name, "pairs": pairs, "share": round(share, 4)}
@@ -91,7 +92,7 @@ def grades(counts: Sequence[Row]) -> Figure | None:
             alt.Chart(alt.Data(values=mine))
             .mark_bar(height=17, stroke=theme.light("surface"), strokeWidth=0.6)
             .encode(
-                y=alt.Y("language:N", sort=[published.language(lang) for lang in order], title=None, axis=PLAIN),
+                y=alt.Y("language:N", sort=[language_name(lang) for lang in order], title=None, axis=PLAIN),
                 x=alt.X("share:Q", stack="zero", title="share of pairs", axis=alt.Axis(format=".0%"))
                 .scale(domain=[0, 1]),
                 color=alt.Color("grade:N", scale=theme.scale(classes, tokens)),
@@ -136,7 +137,7 @@ def agreement(pairs: Sequence[Row], kappa: Mapping[str, str] | None = None) -> F
                 about = f"{first} {one}, {second} {two}: {share:.0%} of {total:,} ({count:,})"
                 cells.append({"first": one, "second": two, "pairs": count, "share": round(share, 4), "about": about})
         chart = heat(cells, y="first:O", x="second:O", value="share:Q", text=".0%", y_title=first, x_title=second)
-        language = published.language(lang)
+        language = language_name(lang)
         panels.append(Panel(f"{language}   {kappa[lang]}" if kappa and lang in kappa else language, chart))
         shown += [{"language": language, **{key: cell[key] for key in cell if key != "about"}} for cell in cells]
     caption = (

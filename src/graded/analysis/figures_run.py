@@ -9,6 +9,7 @@ from graded.analysis import figures_theme as theme
 from graded.analysis import published, variants
 from graded.analysis.figures import Figure, Key, Panel, Row
 from graded.analysis.figures_rows import without_about
+from graded.languages import language_name
 
 
 def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None:
@@ -27,7 +28,7 @@ def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None
         return None
     points, gaps = [], []
     for row in mine:
-        language = published.language(row["query_lang"])
+        language = language_name(row["query_lang"])
         about = f"{language}, {row['system']}: {metric} {row['value']:.4f}{span(row['low'], row['high'])}"
         points.append(
             {"language": language, "system": row["system"], "value": row["value"], "low": row["low"]}
@@ -44,7 +45,7 @@ def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None
             )
     systems = ["base", "tuned", *sorted({row["system"] for row in mine} - {"base", "tuned"})]
     tokens = ["muted", "one", "two", "three", "four"]
-    sort = [published.language(lang) for lang in order]
+    sort = [language_name(lang) for lang in order]
     base = alt.Chart(alt.Data(values=points)).encode(
         y=alt.Y("language:N", sort=sort, title=None, axis=alt.Axis(domain=False, ticks=False)), description="about:N"
     )
@@ -108,7 +109,7 @@ def matrix(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None:
     cells = []
     for row in mine:
         change = row["difference"]
-        pair = f"{published.language(row['query_lang'])} queries, {published.language(row['doc_lang'])} passages"
+        pair = f"{language_name(row['query_lang'])} queries, {language_name(row['doc_lang'])} passages"
         about = f"{pair}: {row['value']:.4f}" + ("" if change is None else f", base {row['value'] - change:.4f}")
         cells.append(
             {"query": row["query_lang"], "passage": row["doc_lang"], "value": row["value"], "difference": change}

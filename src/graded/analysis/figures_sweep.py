@@ -15,6 +15,7 @@ from graded.analysis import published
 from graded.analysis.figures import Figure, Key, Panel, Row
 from graded.analysis.figures_rows import base_value, groups, pooled, size_of, trained, without_about
 from graded.analysis.figures_run import span
+from graded.languages import language_name
 
 #: 200, 1,000, 150k: what a tick of a training size says.
 COUNTS = "format(datum.value, datum.value < 10000 ? ',' : '~s')"
@@ -46,13 +47,13 @@ def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
         points = []
         for (tau, size), cell in groups((r for r in mine if r["query_lang"] == lang), _tau_size):
             value, low, high = pooled(cell)
-            about = f"{published.language(lang)}, τ {tau:g}, {size:,} pairs: {metric} {value:.4f}{span(low, high)}"
+            about = f"{language_name(lang)}, τ {tau:g}, {size:,} pairs: {metric} {value:.4f}{span(low, high)}"
             points.append(
-                {"language": published.language(lang), "tau": f"{tau:g}", "size": size, "value": value, "low": low}
+                {"language": language_name(lang), "tau": f"{tau:g}", "size": size, "value": value, "low": low}
                 | {"high": high, "seeds": len(cell), "about": about}
             )
         base = base_value(rows, lang, lang, set_name, metric)
-        panels.append(Panel(published.language(lang), lines(points, [f"{tau:g}" for tau in taus], base, metric)))
+        panels.append(Panel(language_name(lang), lines(points, [f"{tau:g}" for tau in taus], base, metric)))
         shown += points
     keys = [Key(f"τ = {tau:g}", theme.SERIES[at % 6], theme.shapes(len(taus))[at]) for at, tau in enumerate(taus)]
     caption = (
@@ -120,8 +121,8 @@ def mined(rows: Sequence[Row], annotator: str, set_name: str, metric: str = "MRR
         points = []
         for share, cell in groups((r for r in mine if r["query_lang"] == lang), lambda row: row["share_mined"]):
             value, low, high = pooled(cell)
-            about = f"{published.language(lang)}, {share:.0%} mined: {metric} {value:.4f}{span(low, high)}"
-            points.append({"language": published.language(lang), "share": share, "value": value, "low": low})
+            about = f"{language_name(lang)}, {share:.0%} mined: {metric} {value:.4f}{span(low, high)}"
+            points.append({"language": language_name(lang), "share": share, "value": value, "low": low})
             points[-1] |= {"high": high, "about": about}
         chart = alt.Chart(alt.Data(values=points)).encode(
             x=alt.X(
@@ -141,7 +142,7 @@ def mined(rows: Sequence[Row], annotator: str, set_name: str, metric: str = "MRR
         layers = [layer.encode(color=alt.value(theme.light("one"))) for layer in layers]
         if (base := base_value(rows, lang, lang, set_name, metric)) is not None:
             layers.insert(0, dashed([{"base": base, "about": f"base encoder: {base:.4f}"}], theme.light("muted")))
-        panels.append(Panel(published.language(lang), alt.layer(*layers).properties(width=235, height=170)))
+        panels.append(Panel(language_name(lang), alt.layer(*layers).properties(width=235, height=170)))
         shown += points
     caption = f"{metric} on {set_name} against the share of mined negatives, the rest drawn at random."
     keys = (Key("fine-tuned", "one", "circle"), Key("base encoder", "muted", "dash"))

@@ -27,11 +27,6 @@ def load() -> dict[str, Any]:
     return json.loads(text)
 
 
-def language(code: str) -> str:
-    """Return ``Finnish`` for ``fi``; a code that MIRACL does not have stands for itself."""
-    return str(load()["languages"]["names"].get(code, code))
-
-
 def in_order(codes: set[str]) -> list[str]:
     """Return language codes in the paper's order (from low to high resource), others behind it by name."""
     order = load()["languages"]["order"]

@@ -19,7 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from graded.errors import MissingError, ParamError, one_of
-from graded.llm.languages import language_name
+from graded.languages import language_name
+from graded.llm.request import Messages, characters
 
 PROMPTS = Path("prompts")
 
@@ -28,8 +29,6 @@ STYLES = {
     "question": "a natural question, as one would ask another person",
     "keywords": "a few key words, as typed into a search box, not a sentence",
 }
-
-Message = dict[str, str]
 
 _BLANK = re.compile(r"\{([a-z]+)\}")
 _PART = re.compile(r"^\[(system|user)\]\n", re.MULTILINE)
@@ -41,7 +40,7 @@ _CONTROL = re.compile(
 )
 
 
-def query_messages(language: str, style: str, passage: str, *, folder: Path = PROMPTS) -> list[Message]:
+def query_messages(language: str, style: str, passage: str, *, folder: Path = PROMPTS) -> Messages:
     """Return the messages that ask for one query about ``passage``.
 
     Args:
@@ -61,7 +60,7 @@ def query_messages(language: str, style: str, passage: str, *, folder: Path = PR
     return _fill(_template(folder / "query.txt"), values)
 
 
-def grade_messages(query: str, passage: str, *, folder: Path = PROMPTS) -> list[Message]:
+def grade_messages(query: str, passage: str, *, folder: Path = PROMPTS) -> Messages:
     """Return the messages that ask for the grade of one pair; line breaks in ``query`` become spaces.
 
     Raises:
@@ -95,8 +94,10 @@ def neutral(text: str) -> str:
 
 def frames() -> dict[str, int]:
     """Return the characters of each stage's instructions; errors as in :func:`query_messages`."""
-    asked = {"query": query_messages("en", "question", ""), "grade": grade_messages("", "")}
-    return {stage: sum(len(message["content"]) for message in messages) for stage, messages in asked.items()}
+    return {
+        "query": characters(query_messages("en", "question", "")),
+        "grade": characters(grade_messages("", "")),
+    }
 
 
 _BLANKS = {"query.txt": ("language", "style", "passage", "mark"), "grade.txt": ("query", "passage", "mark")}
@@ -133,6 +134,6 @@ def _read(path: Path, _changed: int) -> tuple[tuple[str, str], ...]:
     return tuple((role, body.strip()) for role, body in zip(pieces[1::2], pieces[2::2], strict=True) if body.strip())
 
 
-def _fill(parts: tuple[tuple[str, str], ...], values: dict[str, str]) -> list[Message]:
+def _fill(parts: tuple[tuple[str, str], ...], values: dict[str, str]) -> Messages:
     """Fill every blank in one pass, so that a blank's name inside a passage stays as it is."""
     return [{"role": role, "content": _BLANK.sub(lambda match: values[match[1]], body)} for role, body in parts]

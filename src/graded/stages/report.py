@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import Field
 
 from graded import params
-from graded.analysis import catalogue, figures_draw, published
+from graded.analysis import catalogue, figures_draw
 from graded.analysis.figures import Figure, slug
 from graded.analysis.page import build, sections, sweeps
 from graded.analysis.page.blocks import Browser, Column, Data, Drawing, Fact, Facts, Grid, Section
@@ -29,6 +29,7 @@ from graded.analysis.tables import Table, csv_rows
 from graded.console import run, say
 from graded.formats import atomic, table
 from graded.formats.record import read_record
+from graded.languages import language_name
 from graded.llm.ledger import in_use
 from graded.repository import git_says
 
@@ -160,7 +161,7 @@ def facts(everything: Mapping[str, Any], counts: Sequence[Mapping[str, Any]], ta
     bought, reused = sum(one.bought for one in runs), sum(one.reused for one in runs)
     lines = [
         Fact("Threshold τ", tau, "grades at or above it are positives"),
-        Fact("Languages", ", ".join(published.language(row["lang"]) for row in counts)),
+        Fact("Languages", ", ".join(language_name(row["lang"]) for row in counts)),
         Fact("Annotators", ", ".join(map(str, everything["annotators"])), f"trained on: {everything['annotator']}"),
         Fact("Training pairs", f"{pairs:,}", f"{positives:,} of them positive"),
         Fact("Base encoder", str(encoder.get("name", "unknown")), f"revision {revision}" if revision else ""),

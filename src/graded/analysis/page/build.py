@@ -13,10 +13,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from graded.analysis import figures_theme, published
+from graded.analysis import figures_theme
 from graded.analysis.figures import slug
 from graded.analysis.page.blocks import Section
 from graded.analysis.tables import Cell
+from graded.languages import language_name
 
 
 def html(title: str, lead: str, sections: Sequence[Section], colophon: str) -> str:
@@ -38,7 +39,7 @@ def html(title: str, lead: str, sections: Sequence[Section], colophon: str) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["language"] = published.language
+    environment.filters["language"] = language_name
     environment.filters["data"] = lambda value: Markup(data(value))
     environment.filters["drawn"] = Markup
     environment.filters["slug"] = slug

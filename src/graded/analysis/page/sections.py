@@ -8,6 +8,7 @@ from typing import Any
 from graded.analysis import catalogue, figures_data, figures_run, published, variants
 from graded.analysis.figures import Figure, Row
 from graded.analysis.page.blocks import Block, Column, Data, Section, Text, cell, drawing, reference
+from graded.languages import language_name
 
 #: Below this corrected p a difference counts as more than noise.
 LEVEL = 0.05
@@ -53,7 +54,7 @@ def metric_table(rows: Sequence[Row], sets: Sequence[str]) -> Data:
                 beside = (values.get((set_name, lang, variants.exact(metric), name)) for name in others)
                 exact = (fixed(one["value"]) if one else "" for one in beside)
                 scores = (fixed(base["value"]), *exact, fixed(tuned["value"]), (f"{change:+.4f}", change))
-                names = (set_name, published.language(lang), metric)
+                names = (set_name, language_name(lang), metric)
                 lines.append((*names, *scores, sure(tuned), cell(tuned["queries"])))
     columns = (
         Column("set"), Column("language"), Column("metric"), Column("base", True),
@@ -92,7 +93,7 @@ def data(counts: Sequence[Mapping[str, Any]], agree: Mapping[str, Any]) -> Secti
         share = row["positives"] / row["pairs"] if row["pairs"] else None
         names = ("passages", "queries", "refused_queries", "pairs", "positives")
         last = ("", None) if share is None else (f"{share:.0%}", share)
-        lines.append((published.language(row["lang"]), *(cell(row[name]) for name in names), last if share else ""))
+        lines.append((language_name(row["lang"]), *(cell(row[name]) for name in names), last if share else ""))
     blocks.append(
         Data(
             "counts",
@@ -149,7 +150,7 @@ def agreement(agree: Mapping[str, Any]) -> Section:
             name = "figure4" if len(couples) == 1 else f"figure4-{first}-{second}"
             blocks.append(drawing(figure._replace(name=name)))
         for lang, part in found.items():
-            names, shares = (couple, published.language(lang)), (percent(part["exact"]), percent(part["within_one"]))
+            names, shares = (couple, language_name(lang)), (percent(part["exact"]), percent(part["within_one"]))
             values = (cell(part["pairs"]), sortable(part["kappa"]), sortable(part["AC2"]))
             lean = part["lean"]
             lines.append((*names, *values, *shares, "" if lean is None else (f"{lean:+.3f}", lean)))
@@ -183,7 +184,7 @@ def lead(rows: Sequence[Row], set_name: str, metric: str, tau: str) -> str:
     sides = [f"better in {up}" if up else "", f"worse in {len(clear) - up}" if len(clear) > up else ""]
     told = " and ".join(side for side in sides if side)
     sureness = f"more than noise in {len(clear)} ({told})" if clear else "more than noise in none"
-    many = f"over {len(mine)} languages" if len(mine) > 1 else f"in {published.language(mine[0]['query_lang'])}"
+    many = f"over {len(mine)} languages" if len(mine) > 1 else f"in {language_name(mine[0]['query_lang'])}"
     return (
         f"Fine-tuning at τ = {tau} took {metric} on {set_name} from {before:.3f} to {after:.3f} on average {many}"
         f" ({after - before:+.3f}); the change is {sureness}. {variants.told([metric])}"

@@ -1,4 +1,4 @@
-"""English names of language codes (ISO 639-1), as a prompt names the language to write in."""
+"""English names of language codes (ISO 639-1): in prompts, figures and tables."""
 
 from __future__ import annotations
 
