@@ -94,8 +94,8 @@ class Progress:
     def _line(self) -> str:
         spent = max(time.monotonic() - self.start, 1e-9)
         rate = self.done / spent
-        left = (self.total - self.done) / rate if rate > 0 else 0.0
-        text = f"{self.label} {self.done:,}/{self.total:,} {self.unit}, {rate:,.1f}/s, ETA {clock(left)}"
+        left = clock((self.total - self.done) / rate) if rate > 0 else "unknown"
+        text = f"{self.label} {self.done:,}/{self.total:,} {self.unit}, {rate:,.1f}/s, ETA {left}"
         return f"{text}, {redact(self.extra)}" if self.extra else text
 
     def _draw(self) -> None:

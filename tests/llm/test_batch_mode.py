@@ -211,3 +211,17 @@ def test_reservations_of_batches_follow_what_the_ledger_has_measured(folder: Pat
     with pytest.raises(ResumeError):
         grade.main()
     assert paid < spent(folder).reserved < 1.6 * paid < by_bytes
+
+
+@pytest.mark.parametrize("mode", ["online", "batch"])
+def test_a_key_under_any_name_is_kept_out_of_what_a_reply_repeats(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("TEAM_LLM", "sk-planted-0123456789")
+    with StandIn(lambda _: "[2] your key is sk-planted-0123456789") as echoing:
+        batching.set_up(folder, echoing, pairs=10)
+        batching.params(echoing, mode, annotators={"a": buying.judge(echoing, key_env="TEAM_LLM")})
+        grade.main()
+    kept = b"".join(path.read_bytes() for path in Path(".ledger").rglob("*.jsonl"))
+    assert b"your key is ***" in kept
+    assert b"planted" not in kept

@@ -161,6 +161,17 @@ def test_an_endpoint_that_is_not_there_is_one_line(folder: Path, monkeypatch: py
     assert spent(folder).reserved == 0
 
 
+def test_an_address_without_a_server_ends_the_run_in_seconds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("graded.llm.buy.REACHED", 1.0)
+    with StandIn() as server:
+        buying.make(folder, server, pairs=100)
+    with pytest.raises(ServiceError, match=r"no connection in 1 s and .* is its base_url right\?"):
+        grade.main()
+    assert spent(folder).reserved == 0
+
+
 def test_a_missing_key_is_named_before_anything_is_sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     with StandIn() as server:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -107,6 +109,13 @@ def test_durations(text: str, value: float | None) -> None:
     assert seconds(text) == value
     assert retry_after({"retry-after-ms": "500", "retry-after": "9"}) == 0.5
     assert retry_after({"retry-after": "9999"}) == 300.0
+
+
+def test_an_http_date_says_when_to_come_back() -> None:
+    for ahead, low, high in ((30, 25.0, 30.0), (-30, 0.0, 0.0)):
+        date = formatdate(time.time() + ahead, usegmt=True)
+        assert low <= (retry_after({"retry-after": date}) or 0.0) <= high
+    assert retry_after({"retry-after": "nan"}) is None
 
 
 def test_waits_grow_and_are_spread() -> None:

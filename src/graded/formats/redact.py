@@ -18,15 +18,23 @@ SHORTEST = 8
 _NAMES = re.compile(
     r"(?:KEY|KEY_ID|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CONNECTION_STRING)$", re.IGNORECASE
 )
+#: Variables that hold a secret whatever their names are; see :func:`hide`.
+_hidden: set[str] = set()
 _USER = re.compile(r"(?<=://)[^\s/@'\"<>]+@")
 _PARAMETER = re.compile(
     r"(?<=[?&])((?:[\w-]*(?:key|token|secret|password|signature)|sig|code)=)[^&\s'\"<>#]+", re.IGNORECASE
 )
 
 
+def hide(name: str) -> None:
+    """Take the environment's variable ``name`` for a secret from now on: params.yaml says that it holds a key."""
+    _hidden.add(name)
+
+
 def secrets() -> tuple[str, ...]:
-    """Return the values of the environment's variables that are named as secrets are, longest first."""
-    found = {value for name, value in os.environ.items() if _NAMES.search(name) and len(value) >= SHORTEST}
+    """Return the values of the variables that are named as secrets are, or were told to :func:`hide`, longest first."""
+    named = (value for name, value in os.environ.items() if name in _hidden or _NAMES.search(name))
+    found = {value for value in named if len(value) >= SHORTEST}
     return tuple(sorted(found, key=len, reverse=True))
 
 

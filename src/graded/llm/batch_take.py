@@ -14,7 +14,7 @@ from graded.llm import prices
 from graded.llm.batch_api import Line, lines
 from graded.llm.batch_intent import Intent, Request
 from graded.llm.batch_plan import custom_id
-from graded.llm.client import Answer, clean, read
+from graded.llm.client import Answer, clean, key_name, read
 from graded.llm.ledger import Ledger
 from graded.llm.lines import decode
 from graded.llm.reply import to_json
@@ -36,6 +36,7 @@ class Intake:
     def __init__(self, ledger: Ledger, intent: Intent, requests: Iterable[Request], done: set[str]) -> None:
         self.ledger, self.intent, self.done = ledger, intent, done
         self.table = prices.load()
+        key_name(Model.model_validate(intent.model))  # so that its key is among the secrets
         self.hidden = [one.encode() for one in secrets()]
         self.left = {custom_id(one.key): one for one in requests}
         self.replies = 0

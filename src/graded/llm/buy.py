@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,8 @@ from graded.llm.ledger import Ledger
 GROUP, WAIT = 100, 0.1
 #: Requests that were given up in a row, without a reply between them, before the whole run stops.
 HOPELESS = 20
+#: Seconds in which an endpoint must have been reached once, where connections fail from the start.
+REACHED = 10.0
 
 
 class Buyer:
@@ -40,6 +43,7 @@ class Buyer:
         self.failures: Counter[str] = Counter()
         self.given_up: Counter[str] = Counter()
         self.in_a_row = 0
+        self.started, self.reached = time.monotonic(), False
         self.lanes: list[Lane] = []
         self.stopped: GradedError | None = None
         self.over: GradedError | None = None
@@ -99,16 +103,34 @@ class Buyer:
                 self._timer = asyncio.get_running_loop().call_later(WAIT, self.flush)
             self.bell.ring()
 
-    def failed(self, why: str) -> None:
+    def failed(self, lane: Lane, answer: Answer) -> None:
         """Count and show a failure: while an endpoint says no to everything, that is all there is to see."""
-        self.failures[why] += 1
+        self.failures[answer.why] += 1
         self.count(0)
+        self.reached = self.reached or answer.why != "no connection"
+        late = time.monotonic() - self.started > REACHED and self.failures[answer.why] >= HOPELESS
+        if late and not (self.reached or self.progress.done):
+            tried = self.failures[answer.why]
+            self.stop(
+                ServiceError(
+                    f"{lane.want.job.param}: no connection in {REACHED:.0f} s and {tried:,} tries ({answer.text}); "
+                    "is its base_url right? Nothing was bought, and the same command goes on"
+                )
+            )
 
     def count(self, replies: int) -> None:
         """Show ``replies`` more, the dollars and the failures."""
         money = f"${self.desk.spent:,.2f} of ${self.desk.cap:,.2f}"
-        failed = ", ".join(f"{why}: {count:,}" for why, count in self.failures.most_common(5))
-        self.progress.update(replies, f"{money}; {failed}" if failed else money)
+        said = [f"{why}: {count:,}" for why, count in self.failures.most_common(5)]
+        pauses = [0.0 if lane.pace.flying else lane.pace.delay() or 0.0 for lane in self.lanes]
+        said += [f"waiting {max(pauses):.0f} s"] * (max(pauses, default=0.0) >= 1.0)
+        self.progress.update(replies, f"{money}; {', '.join(said)}" if said else money)
+
+    async def show(self) -> None:
+        """Show the count every second, whatever happens or does not."""
+        while True:
+            await asyncio.sleep(1.0)
+            self.count(0)
 
     def give_up(self, lane: Lane, item: Item, answer: Answer) -> None:
         """Count a request as failed for this run."""
@@ -155,8 +177,10 @@ async def _buy(ledger: Ledger, feeds: list[Feed], cap: float) -> None:
     try:
         buyer.lanes = [Lane(buyer, feed, end) for feed, end in zip(feeds, ends, strict=True)]
         with buyer.progress, _signals(buyer):
+            shown = asyncio.create_task(buyer.show())
             await asyncio.gather(*(lane.run() for lane in buyer.lanes))
             await buyer.drain()
+            shown.cancel()
     finally:
         buyer.thread.shutdown()
         desk.close()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from graded.errors import MissingError, ParamError, flat
-from graded.formats.redact import HIDDEN, SHORTEST, redact, secrets
+from graded.formats.redact import HIDDEN, SHORTEST, hide, redact, secrets
 from graded.llm.lines import dumps, loads
 from graded.llm.reply import Reply, from_completion
 from graded.llm.request import Messages, Model, check_address, wire
@@ -113,8 +113,10 @@ async def endpoint(model: Model, param: str) -> Endpoint:
 
 
 def key_name(model: Model) -> str:
-    """Return the name of the environment variable that holds the API key of ``model``."""
-    return model.key_env or _KEYS.get(model.family, "OPENAI_API_KEY")
+    """Return the name of the environment variable with the API key of ``model``; its value is hidden from now on."""
+    name = model.key_env or _KEYS.get(model.family, "OPENAI_API_KEY")
+    hide(name)
+    return name
 
 
 def client(model: Model, param: str, *, max_retries: int = 0, http_client: Any = None) -> Any:

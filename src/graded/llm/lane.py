@@ -176,7 +176,7 @@ class Lane:
             if self.full:  # each settled reply makes room under the cap
                 self.buyer.flush()
             return
-        self.buyer.failed(answer.why)
+        self.buyer.failed(self, answer)
         if answer.kind == "lost":
             item.lost += 1
             self.buyer.put(self, item, answer)

@@ -6,10 +6,12 @@ Retry-After asks for one; starts spread over the time that the rate-limit header
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -18,12 +20,17 @@ LONGEST = 300.0
 
 
 def seconds(text: str | None) -> float | None:
-    """Return a header's duration (``20``, ``1.5s``, ``6m0s``, ``250ms``) in seconds; None where it is none."""
+    """Return a header's duration (``20``, ``1.5s``, ``6m0s``, ``250ms``, a date) in seconds; None where it is none."""
     if not text:
         return None
     try:
-        return max(float(text), 0.0)
+        value = float(text)
+        return max(value, 0.0) if math.isfinite(value) else None
     except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError):
         parts = _PART.findall(text)
     return sum(float(value) * _SECONDS[unit] for value, unit in parts) if parts else None
 
