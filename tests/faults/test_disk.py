@@ -30,6 +30,7 @@ def test_every_stage(tmp_path: Path, api: StandIn, capsys: pytest.CaptureFixture
     """No room at all, and 4 kB of it, so that a first file still goes in; checkpoints after every step of train."""
     train = {"budget": "steps", "steps": 3, "batch_size": 8, "threads": 1, "checkpoint_minutes": 0}
     world = World(tmp_path, api, train=train)
+    world.encoder()
     stopped = {}
     for word in ORDER:
         found = {free: full(tmp_path, free, word) for free in (0, 4)}
