@@ -59,6 +59,7 @@ class Progress:
         self.live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self.done = 0
         self.extra = ""
+        self._said: tuple[int, str] | None = None
         self.start = self.shown = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -68,7 +69,7 @@ class Progress:
         if self.live:
             self._draw()
             self.stream.write("\n")
-        elif self.done and time.monotonic() - self.start > self.every:
+        elif self.done and time.monotonic() - self.start > self.every and self._said != (self.done, self.extra):
             self.stream.write(self._line() + "\n")
         self.stream.flush()
 
@@ -83,6 +84,7 @@ class Progress:
             if self.live:
                 self._draw()
             else:
+                self._said = (self.done, self.extra)
                 self.stream.write(self._line() + "\n")
                 self.stream.flush()
 

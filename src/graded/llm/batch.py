@@ -24,13 +24,13 @@ LOOK = 1.0
 
 
 class Batches:
-    """The batches of one run of one stage; ``wants`` are all that the stage misses.
+    """The batches of one run of one stage; ``wants`` are all that the stage misses, ``cap`` the budget in dollars.
 
     Use it as a context manager: inside, Ctrl-C and SIGTERM raise a ResumeError, as every step stands being cut off.
     """
 
-    def __init__(self, ledger: Ledger, wants: Sequence[Want], options: Batch) -> None:
-        self.ledger, self.options = ledger, options
+    def __init__(self, ledger: Ledger, wants: Sequence[Want], options: Batch, cap: float) -> None:
+        self.ledger, self.options, self.cap = ledger, options, cap
         self.driver = Driver(ledger)
         self.keys = KeySet()
         self._open = ExitStack()
@@ -47,7 +47,7 @@ class Batches:
     ) -> None:
         self._open.close()
 
-    def submit(self, wants: Iterable[Want], cap: float) -> bool:
+    def submit(self, wants: Iterable[Want]) -> bool:
         """Plan and submit batches of what ``wants`` are to buy; False where there was nothing to plan.
 
         Raises:
@@ -57,7 +57,7 @@ class Batches:
         driver = self.driver
         if driver.crowded and self.mine():
             return False
-        planner = Planner(self.ledger, cap, self.options, driver.most)
+        planner = Planner(self.ledger, self.cap, self.options, driver.most)
         hopeless = {key for key, count in driver.failures.items() if count >= TRIES}
         full, made = False, 0
         for want in wants:
@@ -66,15 +66,15 @@ class Batches:
             for folder in planned.folders:
                 driver.advance(folder)
         if not made and not self.mine():
-            self._stuck(cap, full, len(hopeless))
+            self._stuck(full, len(hopeless))
         return bool(made)
 
-    def _stuck(self, cap: float, full: bool, hopeless: int) -> None:
+    def _stuck(self, full: bool, hopeless: int) -> None:
         """Raise for requests that are missing, with no batch under way and none to be made."""
         state = self.ledger.state
         if full:
             raise BudgetError(
-                f"the cap of ${cap:,.2f} is reached: ${state.paid:,.2f} paid, ${state.lost:,.2f} possibly paid, "
+                f"the cap of ${self.cap:,.2f} is reached: ${state.paid:,.2f} paid, ${state.lost:,.2f} possibly paid, "
                 f"${state.reserved:,.2f} reserved; raise GRADED_BUDGET_USD to go on"
             )
         if hopeless:
@@ -119,7 +119,12 @@ class Batches:
                 time.sleep(self.options.poll)
                 seen = [self.driver.advance(folder) for folder in folders]
                 done = sum(one.replies for one in seen if one is not None)
-                progress.update(max(done - progress.done, 0), f"${self.ledger.state.paid:,.2f} paid")
+                progress.update(max(done - progress.done, 0), self._money())
+
+    def _money(self) -> str:
+        """Return the dollars spent; taking in what was submitted needs no budget, so there may be no cap."""
+        state = self.ledger.state
+        return f"${state.paid + state.lost:,.2f}" + (f" of ${self.cap:,.2f}" if self.cap else " spent")
 
 
 @contextmanager

@@ -121,7 +121,9 @@ class Buyer:
     def count(self, replies: int) -> None:
         """Show ``replies`` more, the dollars and the failures."""
         money = f"${self.desk.spent:,.2f} of ${self.desk.cap:,.2f}"
-        said = [f"{why}: {count:,}" for why, count in self.failures.most_common(5)]
+        most = self.failures.most_common(3)
+        others = self.failures.total() - sum(count for _, count in most)
+        said = [f"{why}: {count:,}" for why, count in [*most, *[("others", others)] * (others > 0)]]
         pauses = [0.0 if lane.pace.flying else lane.pace.delay() or 0.0 for lane in self.lanes]
         said += [f"waiting {max(pauses):.0f} s"] * (max(pauses, default=0.0) >= 1.0)
         self.progress.update(replies, f"{money}; {', '.join(said)}" if said else money)

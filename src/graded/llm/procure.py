@@ -61,7 +61,7 @@ def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
             return
     from graded.llm.batch import Batches
 
-    with Batches(ledger, missing, how.batch) as batches:
+    with Batches(ledger, missing, how.batch, cap()) as batches:
         while True:
             batches.collect()
             missing = _without(missing, ledger.state.known)
@@ -72,7 +72,7 @@ def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
                 allow(ledger, fresh, how)
             by_batch = [want for want in fresh if how.batched(want)]
             one_by_one = [want for want in fresh if not how.batched(want)]
-            submitted = bool(by_batch) and batches.submit(by_batch, cap())
+            submitted = bool(by_batch) and batches.submit(by_batch)
             if one_by_one:
                 online(ledger, one_by_one)
             elif not submitted:
