@@ -21,6 +21,7 @@ import numpy as np
 
 from graded.errors import DataError, ParamError, one_of
 from graded.formats.work import work_folder
+from graded.retrieval import compiled
 
 #: What every evaluation reports; the first is primary.
 METRICS = ("nDCG@10", "nDCG@100", "MRR@10", "MRR@100", "recall@100")
@@ -187,8 +188,8 @@ def _caches() -> None:
     """
     places = {"IR_DATASETS_HOME": "ir_datasets", "MPLCONFIGDIR": "matplotlib"}
     spec = importlib.util.find_spec("ranx")
-    if spec is not None and spec.origin is not None and not os.access(Path(spec.origin).parent, os.W_OK):
-        places["NUMBA_CACHE_DIR"] = "numba"
+    if spec is not None and spec.origin is not None:
+        compiled.keep(Path(spec.origin))
     for variable, folder in places.items():
         if variable not in os.environ:
             path = work_folder(folder)

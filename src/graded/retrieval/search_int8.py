@@ -17,8 +17,8 @@ import numpy.typing as npt
 from graded.retrieval.search_multiply import Floats, Ints, pair_scores
 from graded.retrieval.search_pass import SLACK, Pairs, float32_error, pieces
 
-#: Passages a product, and elements rounded at a time (half of a core's second-level cache, with their copies).
-PIECE, ROUNDED = 2048, 98304
+#: Passages a product: at 1024 components their floats are read a second time from the second-level cache, mostly.
+PIECE = 512
 
 
 class Int8Pass:
@@ -32,6 +32,8 @@ class Int8Pass:
     def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
         import torch
 
+        from graded.retrieval import search_kernels
+
         self.queries, self.norms = torch.from_numpy(queries), norms
         scale = (np.maximum(np.abs(queries).max(axis=1), np.float32(1e-30)) / 127).astype(np.float32)
         whole = np.rint(queries / scale[:, None]).clip(-127, 127)
@@ -40,10 +42,7 @@ class Int8Pass:
         self.rounded_norms = np.linalg.norm(rounded, axis=1)
         self.multiply = Multiply(torch.from_numpy(whole.astype(np.int8)), torch.from_numpy(scale))
         self.unit = max(float(self.rounded_norms.max()), 1e-30)
-        dim = queries.shape[1]
-        self.rows = max(16, ROUNDED // dim)
-        self.scaled, self.whole = torch.empty(self.rows, dim), torch.empty(self.rows, dim, dtype=torch.int32)
-        self.bytes = torch.empty(PIECE, dim, dtype=torch.uint8)
+        self.kernels, self.bytes = search_kernels, torch.empty(PIECE, queries.shape[1], dtype=torch.uint8)
 
     def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
         """See :class:`search_pass.Pass`."""
@@ -51,38 +50,32 @@ class Int8Pass:
 
         passages = torch.from_numpy(vectors)
         flats = [
-            self._piece(passages[part], floor, longest) + part.start * len(floor)
-            for part in pieces(len(vectors), PIECE)
+            self._piece(vectors[part], floor, longest) + part.start * len(floor) for part in pieces(len(vectors), PIECE)
         ]
         row, query = np.divmod(np.concatenate(flats), len(floor))
         return query, row, pair_scores(self.queries, passages, row, query)
 
-    def _piece(self, passages: Any, floor: Floats, longest: float) -> Ints:
-        import torch
-
-        low, high = torch.aminmax(passages)
-        scale = float(np.float32(max(-float(low), float(high), 1e-30) / 127))
-        lost = max(self._round(passages[part], part, scale) for part in pieces(len(passages), self.rows))
+    def _piece(self, vectors: Floats, floor: Floats, longest: float) -> Ints:
+        scale = float(np.float32(max(self._largest(vectors), 1e-30) / 127))
+        lost = self._round(vectors, scale)
         error = (self.lost * longest + self.rounded_norms * lost) * SLACK
-        error += float32_error(self.norms, longest, passages.shape[1])
+        error += float32_error(self.norms, longest, vectors.shape[1])
         # In eighths of the largest score, a score at its floor becomes a little more than one half, which rounds to 1,
         # and none exceeds 1.5. float32's roundings of the scales, the sum and the step are below 2^-20 of it.
         largest = self.unit * max(longest, 1e-30)
         least = np.maximum(floor - error - largest * 2.0**-20, -4 * largest)
         add = (8 * largest * (0.5 + 2.0**-20) - least).astype(np.float32)
-        found = self.multiply(self.bytes[: len(passages)], scale, add, 8 * largest)
+        found = self.multiply(self.bytes[: len(vectors)], scale, add, 8 * largest)
         return np.flatnonzero(found.numpy().view(bool))
 
-    def _round(self, passages: Any, where: slice, scale: float) -> float:
-        """Write the bytes of some passages and return how far they are from them at most, as a norm."""
-        import torch
+    def _largest(self, vectors: Floats) -> float:
+        return float(np.uint32(self.kernels.largest(vectors.view(np.uint32))).view(np.float32))
 
-        scaled, whole = self.scaled[: len(passages)], self.whole[: len(passages)]
+    def _round(self, vectors: Floats, scale: float) -> float:
+        """Write the bytes of some passages and return how far they are from them at most, as a norm."""
         # 128.5 + p / s to within 2^-15, whatever way the machine multiplies and adds; cut off, not rounded.
-        torch.add(128.5, passages, alpha=1 / scale, out=scaled)
-        self.bytes[where].copy_(whole.copy_(scaled))  # in two steps: PyTorch has no fast way from float to uint8
-        far = float(torch.linalg.vector_norm(scaled.frac_().sub_(0.5), dim=1).max())
-        return scale * (far * SLACK + passages.shape[1] ** 0.5 * 2.0**-15)
+        worst = float(self.kernels.to_bytes(vectors, np.float32(1 / scale), self.bytes.numpy()))
+        return scale * (worst**0.5 * SLACK + vectors.shape[1] ** 0.5 * 2.0**-15)
 
 
 class Multiply:

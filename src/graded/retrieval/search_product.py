@@ -95,9 +95,11 @@ class Product:
         """Return the pairs that may be among the k best: query, row, and the most that its exact score can be."""
         if sum(len(one) for one, _ in self.waiting) >= LAZY * len(self.queries):
             self.floor()
-        kind, start, floor = self._kind(len(vectors)), time.thread_time(), self.lower[:, -1]
+        kind, floor = self._kind(len(vectors)), self.lower[:, -1]
         step = max(SPAN, -(-len(vectors) // self.threads))
         starts = range(0, len(vectors), step)
+        self._prepare(kind, len(starts))
+        start = time.thread_time()
         with one_thread() if self.threads > 1 else nullcontext():
             parts = list(self._map(kind, [vectors[at : at + step] for at in starts], floor, longest))
         query = np.concatenate([part[0] for part in parts])
@@ -111,12 +113,15 @@ class Product:
         self._learn(kind, (time.thread_time() - start + sum(part[3] for part in parts)) / len(vectors), len(vectors))
         return query, row, found + error
 
+    def _prepare(self, kind: int, pieces: int) -> None:
+        """Make a pass for each thread, outside what is timed: the first of a kind may load a library."""
+        while len(self.passes[kind]) < min(self.threads, pieces):
+            self.passes[kind].append(self.kinds[kind](self.queries, self.norms))
+
     def _map(
         self, kind: int, pieces: list[Floats], floor: Floats, longest: float
     ) -> Iterator[tuple[Ints, Ints, Floats, float]]:
         workers = min(self.threads, len(pieces))
-        while len(self.passes[kind]) < workers:
-            self.passes[kind].append(self.kinds[kind](self.queries, self.norms))
         if workers == 1:
             yield from ((*self.passes[kind][0].pairs(piece, floor, longest), 0.0) for piece in pieces)
             return
