@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -190,6 +191,44 @@ def test_no_pair_above_its_floor_is_lost(seed: int, dim: int, scale: float) -> N
         assert set(zip(range(7), chosen, strict=True)) <= set(zip(query, row, strict=True)), kind
         error = float32_error(norms, longest, dim)[query]
         assert (np.abs(found - exact[query, row]) <= error).all(), kind
+
+
+@pytest.mark.parametrize("many", [0, 10**9], ids=["numba", "numpy"])
+@pytest.mark.parametrize("dim", [1, 7, 384, 1000])
+def test_scores_are_exact_sums_rounded(many: int, dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever adds, and in whatever order; also where float64 cannot tell on which side of a half the sum is."""
+    monkeypatch.setattr(search, "MANY", many)
+    rng = np.random.default_rng(dim)
+    queries, vectors = (
+        rng.standard_normal((9, dim)).astype(np.float32),
+        rng.standard_normal((40, dim)).astype(np.float32),
+    )
+    vectors[::5] = 0
+    if dim > 5:  # 1 + 2^-24, the half between two float32 numbers, and a little more or less, between what cancels out
+        queries[0], vectors[1:4] = 0, 0
+        queries[0, :5] = 2.0**60, 1, 2.0**-24, 2.0**-50, 2.0**60
+        vectors[1:4, :5] = [(1, 1, 1, sign, -1) for sign in (1, 0, -1)]
+    query, row = rng.integers(0, 9, 300), rng.integers(0, 40, 300)
+    query[:3], row[:3] = 0, (1, 2, 3)
+    scores = search.exact_scores(queries, query, vectors, row)
+    if dim > 5:
+        assert scores[:3].tolist() == [1 + 2.0**-23, 1, 1]
+    pairs = [queries[a].astype(np.float64) * vectors[b] for a, b in zip(query[3:], row[3:], strict=True)]
+    assert scores[3:].tolist() == [float(np.float32(math.fsum(pair))) for pair in pairs]
+
+
+def test_passages_as_bytes() -> None:
+    from graded.retrieval import search_kernels
+
+    vectors = unit(50, 100, 1)
+    vectors[7] *= -3
+    most = np.uint32(search_kernels.largest(vectors.view(np.uint32))).view(np.float32)
+    assert most == np.abs(vectors).max()
+    found = np.empty(vectors.shape, np.uint8)
+    worst = search_kernels.to_bytes(vectors, np.float32(127 / most), found)
+    scaled = vectors.astype(np.float64) * np.float32(127 / most)
+    np.testing.assert_array_equal(found, np.floor(scaled + 128.5).astype(np.uint8))
+    assert worst == pytest.approx(((scaled - np.floor(scaled + 0.5)) ** 2).sum(axis=1).max(), rel=1e-3)
 
 
 def test_errors_quote_what_came() -> None:

@@ -1,8 +1,8 @@
 """Exact top-k over a stream of shards: multiply, keep what can still matter, rescore that, drop the shard.
 
-The score of a pair is the float32 number nearest to its inner product. That is a function of the two vectors alone:
-neither the order nor the size of the shards, nor the number of processes, nor the processor and the order in which it
-adds can change it, so the result is the same to the last bit however the corpus is cut.
+The score of a pair is its inner product, rounded to float64 and then to float32. It is a function of the two vectors
+alone: neither the order nor the size of the shards, nor the number of processes, nor the processor and the order in
+which it adds can change it, so the result is the same to the last bit however the corpus is cut.
 
 A full product in float64 would be slow. A first pass (``search_product``) computes every pair cheaply with an error
 of at most ``e`` (a bound that is proved, not measured). A passage whose cheap score plus ``e`` stays below the k-th
@@ -167,7 +167,7 @@ def top_k(
 
 
 def exact_scores(queries: Floats, query: npt.NDArray[np.int64], vectors: Floats, row: npt.NDArray[np.int64]) -> Floats:
-    """Return the float32 numbers that are nearest to the inner products of ``queries[query]`` and ``vectors[row]``.
+    """Return the inner products of ``queries[query]`` and ``vectors[row]``, rounded to float64 and then to float32.
 
     Products of float32 numbers are exact in float64, and a sum of d of them is off by less than ``d 2^-52`` of the sum
     of their absolute values, in any order (Higham, section 4.2). Where both ends of that range round to one float32,
