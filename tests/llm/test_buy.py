@@ -86,6 +86,29 @@ def test_the_cap_holds_over_restarts(
         assert server.counts.billed.total() == len(server.counts.billed) == 400
 
 
+def test_all_of_a_body_is_reserved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool of 100,000 bytes can be that many tokens: 25 cents at least."""
+    tools = [{"type": "function", "function": {"name": "x", "description": "word " * 20_000}}]
+    with StandIn() as server:
+        buying.make(folder, server, pairs=5, extra={"tools": tools})
+        monkeypatch.setenv("GRADED_BUDGET_USD", "0.25")
+        with pytest.raises(BudgetError, match=r"the cap of \$0.25 is reached: \$0.00 paid"):
+            grade.main()
+        assert server.counts.requests.total() == 0
+        monkeypatch.setenv("GRADED_BUDGET_USD", "0.26")
+        grade.main()
+        assert server.counts.billed.total() == 5
+
+
+def test_a_reply_that_costs_more_than_it_can_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with StandIn(lambda _: "[2] " + "and so on " * 2000) as server:
+        buying.make(folder, server, pairs=10)
+        grade.main()
+        assert spent(folder).paid == pytest.approx(buying.dollars(server))
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("grade.annotators.a: a reply was billed at $0.0") == 1
+
+
 def test_two_processes_share_one_ledger(folder: Path) -> None:
     with StandIn() as server:
         buying.make(folder, server, pairs=1000, in_flight=64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from graded.llm.request import Model, canonical, key, wire
 
@@ -51,3 +52,26 @@ def test_the_body_of_each_family() -> None:
     azure = wire(model(family="azure", deployment="ours"), MESSAGES)
     assert (azure["model"], azure["max_completion_tokens"]) == ("ours", 64)
     assert canonical(model(deployment="ours"), MESSAGES)["model"] == "gpt-4o-2024-11-20"
+
+
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [
+        ({"max_tokens": 4000}, "set the param max_tokens"),
+        ({"max_completion_tokens": 4000}, "set the param max_tokens"),
+        ({"temperature": 1}, "set the param temperature"),
+        ({"logprobs": True}, "set the param top_logprobs"),
+        ({"n": 2}, "one reply"),
+        ({"service_tier": "priority"}, "what a token costs.*only default is"),
+        ({"web_search_options": {}}, "what a token costs"),
+    ],
+)
+def test_extra_holds_nothing_that_has_a_param_or_changes_the_price(extra: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=rf"extra\.{next(iter(extra))} is not allowed: .*{why}"):
+        model(extra=extra)
+
+
+def test_what_may_stand_in_extra_keeps_its_key() -> None:
+    extra = {"service_tier": "default", "response_format": {"type": "text"}, "top_k": 1, "reasoning_effort": "low"}
+    assert key(model(extra=extra), MESSAGES).hex() == "b57c40256cf10a59c3dee322f37c890100a907823b5afd9a0698bc0118eb8ddd"
+    assert wire(model(extra=extra), MESSAGES).items() >= extra.items()

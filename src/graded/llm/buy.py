@@ -44,6 +44,7 @@ class Buyer:
         self.given_up: Counter[str] = Counter()
         self.in_a_row = 0
         self.started, self.reached = time.monotonic(), False
+        self._dear = False
         self.lanes: list[Lane] = []
         self.stopped: GradedError | None = None
         self.over: GradedError | None = None
@@ -116,6 +117,15 @@ class Buyer:
                     f"{lane.want.job.param}: no connection in {REACHED:.0f} s and {tried:,} tries ({answer.text}); "
                     "is its base_url right? Nothing was bought, and the same command goes on"
                 )
+            )
+
+    def dear(self, lane: Lane, dollars: float, worst: float) -> None:
+        """Say, once, that a reply was billed at more than the most that was reserved for it."""
+        if not self._dear:
+            self._dear = True
+            self.progress.tell(
+                f"{lane.want.job.param}: a reply was billed at ${dollars:.4f}, more than the ${worst:.4f} reserved\n"
+                "the endpoint counts tokens that it was not sent: what is in flight can pass the cap"
             )
 
     def count(self, replies: int) -> None:

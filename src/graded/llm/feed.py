@@ -31,9 +31,9 @@ class Item:
     def _make(self) -> tuple[bytes, bytes, int, float]:
         if self._made is None:
             model, messages = self.want.job.model, self._ask.messages
-            worst = self._price.worst(messages, model.max_tokens)
-            name = key(model, messages, self.want.attempt)
-            self._made = name, body(model, messages), characters(messages), worst
+            name, data = key(model, messages, self.want.attempt), body(model, messages)
+            worst = self._price.worst(data, len(messages), model.max_tokens)
+            self._made = name, data, characters(messages), worst
         return self._made
 
     @property

@@ -172,6 +172,8 @@ class Lane:
         self.pace.end(answer.why, answer.headers, usage.prompt + usage.completion if usage else 0)
         if answer.reply is not None:
             dollars = self.feed.price.dollars(usage) if usage else (0.0 if answer.free_of_charge else item.worst)
+            if dollars > item.worst:
+                self.buyer.dear(self, dollars, item.worst)
             self.buyer.put(self, item, answer, dollars)
             if self.full:  # each settled reply makes room under the cap
                 self.buyer.flush()

@@ -11,7 +11,7 @@ from pydantic import Field
 from graded.errors import ParamError, one_of
 from graded.formats import yaml12
 from graded.llm.reply import Usage
-from graded.llm.request import Messages, Model
+from graded.llm.request import Model
 from graded.params import Section, parse
 
 PRICES = Path("prices.yaml")
@@ -32,9 +32,12 @@ class Price(Section):
         fresh = usage.prompt - usage.cached
         return (fresh * self.input + usage.cached * cached + usage.completion * self.output) / 1e6
 
-    def worst(self, messages: Messages, max_tokens: int) -> float:
-        """Return the most that one request can cost: a token is at least a byte of UTF-8, and 16 frame a message."""
-        tokens = 16 + sum(16 + len(message["content"].encode("utf-8", "replace")) for message in messages)
+    def worst(self, body: bytes, messages: int, max_tokens: int) -> float:
+        """Return the most that one request of so many messages can cost, from its ``body`` as it is sent.
+
+        A token is at least a byte of UTF-8, tools and formats in the body counted; 16 more frame each message.
+        """
+        tokens = len(body) + 16 * (messages + 1)
         return (tokens * self.input + max_tokens * self.output) / 1e6
 
 

@@ -26,6 +26,18 @@ Family = Literal["openai", "azure", "vllm", "recorded"]
 BATCH: dict[Family, int] = {"openai": 50_000, "azure": 100_000}
 Messages = list[dict[str, str]]
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_ONE = "a request has one reply, taken whole"
+_PRICED = "it changes what a token costs, or adds tokens that are not in the request: the cap could not hold"
+#: Body fields that may not stand in `extra`, and why.
+_NOT_EXTRA = {
+    "model": "set the param model", "messages": "they are made from prompts/",
+    "temperature": "set the param temperature", "top_p": "set the param top_p", "seed": "set the param seed",
+    "max_tokens": "set the param max_tokens", "max_completion_tokens": "set the param max_tokens",
+    "top_logprobs": "set the param top_logprobs",
+    "logprobs": "set the param top_logprobs", "n": _ONE, "best_of": _ONE, "stream": _ONE, "stream_options": _ONE,
+    "service_tier": f"{_PRICED}; only default is", "web_search_options": _PRICED, "data_sources": _PRICED,
+    "audio": _PRICED, "modalities": _PRICED, "prediction": _PRICED, "models": _PRICED, "plugins": _PRICED,
+}  # fmt: skip
 
 
 class Model(Section):
@@ -72,9 +84,9 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Model:
-        for name in ("model", "messages", "stream", "n"):
-            if name in self.extra:
-                raise ValueError(f"extra.{name} is not allowed: it has its own param, or must not be set")
+        for name, value in self.extra.items():
+            if name in _NOT_EXTRA and (name, value) != ("service_tier", "default"):
+                raise ValueError(f"extra.{name} is not allowed: {_NOT_EXTRA[name]}")
         return self
 
 
