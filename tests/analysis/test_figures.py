@@ -112,6 +112,11 @@ def test_one_run_is_compared_with_its_base() -> None:
     gaps = labels(drawn(figure)[1])
     gap = made.value("ar", "ar", 3, 300_000) - made.base("ar", "ar")
     assert f"Arabic: {gap:+.4f} [{gap - 0.01:+.4f}, {gap + 0.01:+.4f}]" in gaps
+    sure = figures_run.comparison([row | {"p_holm": 0.2} for row in rows], "clirmatrix", "nDCG@10")
+    assert sure is not None
+    green = '"side": "good"'
+    assert green in json.dumps(figure.panels[1].chart.to_dict())
+    assert green not in json.dumps(sure.panels[1].chart.to_dict())
     matrix = figures_run.matrix(rows, "clirmatrix", "nDCG@10")
     assert matrix is not None
     assert len(matrix.rows) == 25

@@ -56,6 +56,13 @@ def test_the_same_values_twice_are_one_experiment() -> None:
     assert len(grid.expand("s", form({"tau": [1, 2]}, {"tau": [2, 3]}))) == 3
 
 
+def test_other_values_are_other_experiments_whatever_their_names() -> None:
+    points = grid.expand("s", form({"seed": [1, 2], "train.seed": [1, 2], "train.learning_rate": [2e-5, 2.0000001e-5]}))
+    assert len({point.name for point in points}) == len(points) == 8
+    assert points[0].name.startswith("s-seed1-train-seed1-learning_rate2e-05-")
+    assert len(grid.expand("s", form({"tau": [1, 1.0]}))) == 1
+
+
 def test_hosts_share_a_sweep_and_leave_nothing_out() -> None:
     points = grid.expand("mine", form({"tau": [1, 2, 3], "pair.size": [5, 10, 20]}))
     parts = [share(points, f"{number}/4") for number in (1, 2, 3, 4)]

@@ -87,6 +87,17 @@ def test_a_metric_is_found_under_its_other_names() -> None:
     assert "approximate index" in text
 
 
+def test_means_are_compared_over_the_directions_that_both_sides_have() -> None:
+    values = {"fi": 0.5, "en": 0.9, "mean": 0.7, "fi-en": 0.2, "en-fi": 0.4, "mean-cross": 0.3}
+    before = {"set": {label: {"nDCG@10": value} for label, value in values.items()}}
+    after = {"set": {"fi": {"nDCG@10": 0.6}, "mean": {"nDCG@10": 0.6}, "fi-en": {"nDCG@10": 0.1}}}
+    after["set"]["mean-cross"] = {"nDCG@10": 0.1}
+    rows = {row.label: row for row in changed(before, after, "nDCG@10")}
+    assert rows["mean"] == Row("set", "mean", 0.5, 0.6, named="nDCG@10 of the 1 that both have")
+    assert rows["mean-cross"][2:4] == (0.2, 0.1)
+    assert changed(before, before, "nDCG@10")[2] == Row("set", "mean", 0.7, 0.7)
+
+
 def test_a_revision_that_is_none(repo: Path) -> None:
     command = ["graded", "review", "nowhere"]
     done = subprocess.run(command, cwd=repo, env=toy.environment(), capture_output=True, text=True, check=False)

@@ -16,6 +16,8 @@ import numpy as np
 from graded.errors import DataError
 
 K = TypeVar("K")
+#: A corrected p below this counts as more than noise.
+LEVEL = 0.05
 
 
 class Difference(NamedTuple):

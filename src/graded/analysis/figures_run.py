@@ -7,6 +7,7 @@ from typing import Any
 
 from graded.analysis import figures_theme as theme
 from graded.analysis import published, variants
+from graded.analysis.compare import LEVEL
 from graded.analysis.figures import Figure, Key, Panel, Row
 from graded.analysis.figures_rows import without_about
 from graded.languages import language_name
@@ -38,6 +39,8 @@ def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None
             low, high = row["difference_low"], row["difference_high"]
             about = f"{language}: {row['difference']:+.4f}{span(low, high, '+.4f')}"
             clear = low is not None and high is not None and (low > 0 or high < 0)
+            if row.get("p_holm") is not None:
+                clear = row["p_holm"] < LEVEL
             side = ("good" if row["difference"] > 0 else "bad") if clear else "noise"
             gaps.append(
                 {"language": language, "difference": row["difference"], "low": low, "high": high, "side": side}
@@ -69,8 +72,8 @@ def comparison(rows: Sequence[Row], set_name: str, metric: str) -> Figure | None
         keys += [Key("better", "good"), Key("worse", "bad"), Key("no difference shown", "muted")]
     caption = (
         "Left: mean over the benchmark's queries, with its 95% interval. Right: fine-tuned minus base on the same "
-        "queries; where the interval crosses zero, no difference is shown. Each interval is of its language alone; the "
-        "table corrects for their number."
+        "queries, with the interval of that language alone. In colour: more than noise, by the test that is corrected "
+        "for the number of languages where it was made, else by the interval."
     )
     name, shown = f"comparison-{set_name}", without_about(points)
     return Figure(name, f"Fine-tuned against base, {set_name}", caption, tuple(panels), tuple(keys), shown, columns=2)

@@ -40,6 +40,11 @@ def command(
         chosen = [one for one in chosen if one.name == sweep or one.name.startswith(f"{sweep}-")]
     if not chosen:
         raise MissingError("results: no experiment here; 'graded sweep figure5' or 'dvc exp run -S tau=3' makes some")
+    older = [one for one in git.experiments() if one.commit not in {each.commit for each in chosen}]
+    older = [one for one in older if not names and one.name in {each.name for each in chosen}]
+    if older:
+        first = f"{older[-1].name} {older[-1].commit[:7]}"
+        say(f"{len(older)} older results of the same names are left out, such as {first}")
     rows, singles = results.gather(chosen)
     count = tidy.write(out, rows)
     beside = scores.beside(out)

@@ -16,8 +16,11 @@ list of lists.
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Mapping
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +79,8 @@ def load(name: str) -> tuple[str, Sweep]:
 def expand(name: str, form: Form) -> list[Point]:
     """Return the experiments of a form, in the order of its grids; the same values twice are one experiment.
 
+    Where two that set different values would have one name (2e-5 and 2.0000001e-5), a hash of its values follows each.
+
     Raises:
         ParamError: a grid without an alternative.
     """
@@ -88,8 +93,21 @@ def expand(name: str, form: Form) -> list[Point]:
         for combination in product(*choices.values()):
             chosen = dict(zip(choices, combination, strict=True))
             point = Point("-".join([name, *label(chosen)]), form.set | chosen)
-            points.setdefault(point.name, point)
-    return list(points.values())
+            points.setdefault(json.dumps(_plain(point.values), sort_keys=True, default=str), point)
+    named = Counter(point.name for point in points.values())
+    return [
+        point if named[point.name] == 1 else point._replace(name=f"{point.name}-{sha256(key.encode()).hexdigest()[:6]}")
+        for key, point in points.items()
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` with 2.0 as 2, which is the same to every stage."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def label(values: Mapping[str, Any]) -> list[str]:
@@ -98,7 +116,9 @@ def label(values: Mapping[str, Any]) -> list[str]:
     parts = []
     for key, value in values.items():
         short = {"pair.extra.language": "plus", "train.negatives.share_mined": "mined", "pair.extra.size": "of"}
-        word = short.get(key, key.rsplit(".", 1)[-1])
+        last = key.rsplit(".", 1)[-1]
+        alone = sum(other.rsplit(".", 1)[-1] == last for other in values) == 1
+        word = short.get(key, last if alone else key.replace(".", "-"))
         if value is None:
             continue
         text = slug(value)

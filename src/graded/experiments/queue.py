@@ -147,7 +147,8 @@ def drive(
         queue: holds the tasks.
         names: of the tasks to wait for.
         jobs: experiments at a time.
-        tell: told (name, state, seconds since it was seen to start) of each task that starts or ends.
+        tell: told (name, state, seconds since it was seen to start) of each task that starts or ends; 0 seconds where
+            it ran before the first look.
         again: queues the named task again, whose worker died.
 
     Raises:
@@ -157,6 +158,7 @@ def drive(
     watch = _Watch()
     state: dict[str, str] = {}
     started: dict[str, float] = {}
+    looked = False
     try:
         while True:
             now = time.monotonic()
@@ -164,10 +166,11 @@ def drive(
             for task in tasks:
                 if state.get(task.name) != task.state:
                     state[task.name] = task.state
-                    if task.state == "Running":
+                    if task.state == "Running" and looked:
                         started[task.name] = now
                     if task.state != "Queued":
                         tell(task.name, task.state, now - started.get(task.name, now))
+            looked = True
             done = [name for name in names if state.get(name) in ("Success", "Failed")]
             if len(done) == len(names):
                 return {name: state[name] for name in names}

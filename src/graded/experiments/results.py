@@ -52,8 +52,10 @@ class Column(NamedTuple):
 
 
 def sources(names: Iterable[str] | None = None) -> list[Source]:
-    """Return the experiments named (all, where None), newest of each name and baseline, oldest first.
+    """Return the experiments named (all, where None), the newest of each name, oldest first.
 
+    A name comes back on another commit where a sweep is run again after a change: two results of one name are two
+    versions of one experiment, and no seeds of it. An older one can be asked for by its commit.
     A name that is no experiment may be a branch, a tag or a commit, or `workspace`.
 
     Raises:
@@ -61,7 +63,7 @@ def sources(names: Iterable[str] | None = None) -> list[Source]:
     """
     have = git.experiments()
     if names is None:
-        return [_source(one) for one in have]
+        return [_source(one) for one in {one.name: one for one in have}.values()]
     found = []
     for name in names:
         same = [one for one in have if one.name == name]

@@ -21,6 +21,8 @@ from graded.experiments import git, results
 from graded.records import Direction
 
 METRICS = "metrics/evaluate.json"
+#: Labels of means over a set's directions: of one language, and of two.
+MEANS = ("mean", "mean-cross")
 RUNNING = re.compile(r"Running stage '([^']+)'")
 #: What DVC says, and ends with, where a stage would run and its data are not here.
 STOPPED = re.compile(r"failed to reproduce '([^']+)': .*No such file or directory")
@@ -117,15 +119,30 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any], metric: str) ->
     for name in dict.fromkeys([*after, *before]):
         old, new = before.get(name, {}), after.get(name, {})
         for label in dict.fromkeys([*new, *old]):
-            theirs, ours = old.get(label, {}), new.get(label, {})
+            theirs, ours, shared = old.get(label, {}), new.get(label, {}), ""
+            if label in MEANS and theirs and ours and _members(old, label) != _members(new, label):
+                both = _members(old, label) & _members(new, label)
+                theirs, ours = _mean(old, both, legal), _mean(new, both, legal)
+                shared = f"{metric} of the {len(both)} that both have"
             for searched in dict.fromkeys(map(variants.exact, legal)):
                 same = [one for one in legal if variants.exact(one) == searched]
                 was, now = (next((one for one in same if one in side), "") for side in (theirs, ours))
                 if was or now:
                     named = " → ".join(dict.fromkeys(filter(None, (was, now))))
-                    named = "" if named == metric else named
+                    named = shared or ("" if named == metric else named)
                     rows.append(Row(name, label, theirs.get(was), ours.get(now), named=named))
     return rows
+
+
+def _members(record: Mapping[str, Any], label: str) -> set[str]:
+    """Return the directions that a mean of one set's record is over."""
+    return {one for one in record if one not in MEANS and ("-" in one) == (label == "mean-cross")}
+
+
+def _mean(record: Mapping[str, Any], directions: set[str], metrics: Sequence[str]) -> dict[str, float]:
+    """Return the means over ``directions`` of those metrics that all of them have; empty where there is none."""
+    have = [name for name in metrics if directions and all(name in record[one] for one in directions)]
+    return {name: sum(record[one][name] for one in directions) / len(directions) for name in have}
 
 
 def tested(rows: Sequence[Row], base: str, metric: str) -> tuple[list[Row], str]:

@@ -13,6 +13,7 @@ from graded.experiments import durations, git, outs
 from graded.experiments.grid import Point, overrides
 from graded.experiments.plan import Plan, plan
 from graded.experiments.queue import Queue, drive
+from graded.experiments.signals import terminable
 from graded.formats import yaml12
 
 PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
@@ -134,10 +135,12 @@ def finish(queue: Queue, tasks: dict[str, dict[str, Any]], jobs: int, again: Cal
         guess = durations.estimate(list(left.values()), jobs)
         rest = f"; about {clock(guess[0])} left" if left and guess else ""
         ended = f"{len(tasks) - len(left)}/{len(tasks)}"
-        say(f"{'done' if state == 'Success' else 'FAILED'} {ended}: {task}, {clock(seconds)}{rest}")
+        took = f", {clock(seconds)}" if seconds else ""
+        say(f"{'done' if state == 'Success' else 'FAILED'} {ended}: {task}{took}{rest}")
 
     try:
-        states = drive(queue, list(tasks), jobs, tell, again)
+        with terminable():
+            states = drive(queue, list(tasks), jobs, tell, again)
     except KeyboardInterrupt:
         say("interrupted: experiments that run will finish, the queue keeps the others; the same command goes on")
         raise

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graded.analysis import catalogue, figures_data, figures_run, published, variants
+from graded.analysis.compare import LEVEL
 from graded.analysis.figures import Figure, Row
 from graded.analysis.page.blocks import Block, Column, Data, Section, Text, cell, drawing, reference
 from graded.languages import language_name
 
 #: Below this corrected p a difference counts as more than noise.
-LEVEL = 0.05
 OUTCOMES = ("refused", "filtered", "truncated", "unparseable")
 
 
