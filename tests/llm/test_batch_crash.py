@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from graded.errors import DataError, ResumeError
 from graded.llm import batch_api
 from graded.llm.ledger import spent
 from graded.stages import grade
@@ -135,3 +136,45 @@ def test_a_signal_leaves_the_batches_to_go_on(folder: Path, server: StandIn, num
     server.batches.batches["batch_000001"].step = 0
     grade.main()
     assert (len(server.batches.batches), server.counts.billed.total()) == (1, batching.PAIRS)
+
+
+@pytest.mark.parametrize("kept", [0, 30])
+def test_a_request_list_that_was_cut_off_is_damage_and_never_answered(folder: Path, server: StandIn, kept: int) -> None:
+    """An empty list has no request that is missing; the batch must not pass for one that is answered."""
+    batching.set_up(folder, server, wait=False)
+    with pytest.raises(ResumeError):
+        grade.main()
+    (listed,) = Path(".ledger/batches").glob("*/requests.jsonl")
+    whole = listed.read_bytes()
+    listed.write_bytes(b"".join(whole.splitlines(keepends=True)[:kept]))
+    for _ in range(2):
+        with pytest.raises(DataError, match=rf"requests.jsonl is damaged \({kept} lines for 60 requests\).*--give-up"):
+            grade.main()
+    assert len(server.batches.batches) == 1
+    assert spent(folder).reserved > 0
+    listed.write_bytes(whole)
+    batching.params(server)
+    grade.main()
+    assert (server.counts.billed.total(), spent(folder).reserved) == (batching.PAIRS, 0)
+
+
+def test_all_that_a_batch_needs_is_synced_before_anything_is_sent(
+    folder: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batching.set_up(folder, server, pairs=5)
+    synced, fsync, upload = [], os.fsync, batch_api.Api.upload
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    async def sending(self: Any, *arguments: Any) -> str:
+        before.extend(synced)
+        return await upload(self, *arguments)
+
+    before: list[str] = []
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(batch_api.Api, "upload", sending)
+    grade.main()
+    for name in ("requests.jsonl", "input.jsonl", "intent.json"):
+        assert any(name in path for path in before), name

@@ -37,6 +37,9 @@ def ledger(root: Path) -> Iterator[Finding]:
     if damaged:
         yield Finding("fail", "ledger", f"{len(damaged)} damaged files", "graded ledger verify --repair")
         return
+    for why in state.pending.damaged.values():
+        yield Finding("fail", "ledger", why.partition(";")[0], "graded batches")
+        return
     batches = len(state.pending.folders())
     if batches:
         yield Finding("warn", "ledger", f"{batches} batches are under way", "graded batches")

@@ -58,6 +58,8 @@ def status_command() -> None:
         say(f"not here       {error}")
     for path in store.damage():
         say(f"damaged        {path}; see: graded ledger verify")
+    for why in state.pending.damaged.values():
+        say(f"damaged        {why}")
 
 
 @app.command("verify")

@@ -67,6 +67,7 @@ class Driver:
 
         Raises:
             ServiceError: the endpoint refuses, or the batch failed.
+            DataError: the batch's folder is damaged.
             ResumeError: the batch was cancelled by hand; what it had is taken in.
         """
         return self._runner.run(self._advance(folder))
@@ -96,6 +97,7 @@ class Driver:
     async def _send(self, folder: Folder, intent: Intent, api: Api) -> Intent:
         """Upload and create what was planned, or find what was created before a crash."""
         batch = None
+        folder.requests(intent)  # nothing is sent whose replies could not be told apart
         if intent.step == "creating":
             batch = await api.find(intent)
         if intent.file_id is None:
@@ -112,10 +114,11 @@ class Driver:
     async def _take_in(self, folder: Folder, intent: Intent, batch: Any, api: Api) -> int:
         """Take in both files of an ended batch, then let it go."""
         done: set[str] = set()
+        requests = folder.requests(intent)
         if intent.step == "taking":
             done = taken(self.ledger.store, str(intent.batch_id))
         folder.write(intent.model_copy(update={"step": "taking"}))
-        intake = Intake(self.ledger, intent, folder.requests(), done)
+        intake = Intake(self.ledger, intent, requests, done)
         whole = True
         with Writer(self.ledger.store) as writer:
             for file_id in (batch.output_file_id, batch.error_file_id):

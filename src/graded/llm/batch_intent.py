@@ -11,6 +11,7 @@ long as it is there, whatever becomes of the process that made it; whoever holds
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from graded.formats.atomic import write_json
+from graded.errors import DataError
+from graded.formats.atomic import atomic, write_json
 from graded.llm.keys import Keys, KeySet, pack
 
 #: planned - nothing was sent; creating - the batch may exist; submitted - it exists; taking - it has ended, and some
@@ -31,8 +33,8 @@ Step = Literal["planned", "creating", "submitted", "taking"]
 class Intent(BaseModel):
     """One batch to be, or that is.
 
-    ``model`` is the annotator as in params.yaml (no secret is in it), ``sha256`` that of the input file, ``created``
-    the milliseconds since 1970.
+    ``model`` is the annotator as in params.yaml (no secret is in it), ``sha256`` that of the input file, ``listed``
+    that of requests.jsonl (None: made before it was kept), ``created`` the milliseconds since 1970.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,6 +46,7 @@ class Intent(BaseModel):
     requests: int
     usd: float
     sha256: str
+    listed: str | None = None
     created: int
     step: Step = "planned"
     file_id: str | None = None
@@ -68,28 +71,60 @@ class Folder:
         self._requests = path / "requests.jsonl"
 
     def read(self) -> Intent | None:
-        """Return the intent; None where it has ended."""
+        """Return the intent; None where it has ended.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        path = self.path / "intent.json"
         try:
-            return Intent.model_validate_json((self.path / "intent.json").read_text(encoding="utf-8"))
+            return Intent.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
+        except ValidationError:
+            raise DataError(f"{path} is damaged{self.way_out}") from None
+
+    @property
+    def way_out(self) -> str:
+        """What can be done about a damaged batch."""
+        return f"; restore it from a copy, or give the batch up: graded batches --give-up {self.path.name}"
 
     def write(self, intent: Intent) -> None:
         """Make ``intent`` durable."""
         write_json(self.path / "intent.json", intent.model_dump())
 
-    def requests(self) -> list[Request]:
-        """Return the requests; none where the batch has ended."""
-        try:
-            lines = self._requests.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        return [Request(bytes.fromhex(key), *rest) for key, *rest in map(json.loads, lines)]
+    def requests(self, intent: Intent) -> list[Request]:
+        """Return the requests of ``intent``; none where the batch has ended.
 
-    def write_requests(self, requests: list[Request]) -> None:
-        """Write what :meth:`requests` reads."""
+        Raises:
+            DataError: they are not those that the intent was written for.
+        """
+        data = self.listed()
+        count = data.count(b"\n")
+        right = count == intent.requests if intent.listed is None else digest(data) == intent.listed
+        if not right and self.read() is None:
+            return []
+        if not right:
+            raise DataError(
+                f"{self._requests} is damaged ({count:,} lines for {intent.requests:,} requests), so the replies of "
+                f"batch {intent.batch_id or intent.name} cannot be told apart{self.way_out}"
+            )
+        return [Request(bytes.fromhex(key), *rest) for key, *rest in map(json.loads, data.splitlines())]
+
+    def listed(self) -> bytes:
+        """Return the list of requests as it is; empty where it is not there."""
+        try:
+            return self._requests.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def write_requests(self, requests: list[Request]) -> str:
+        """Make what :meth:`requests` reads durable, and return its SHA-256."""
         rows = ([one.key.hex(), one.language, one.size, one.usd] for one in requests)
-        self._requests.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        with atomic(self._requests) as temporary:
+            temporary.write_bytes(data)
+        return digest(data)
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
@@ -121,6 +156,8 @@ class Pending:
         self.path = ledger / "batches"
         self.keys = KeySet()
         self._held: dict[str, tuple[float, Keys]] = {}
+        #: What is wrong with a batch, by its name; nothing is bought until it is restored or given up.
+        self.damaged: dict[str, str] = {}
 
     @property
     def reserved(self) -> float:
@@ -143,7 +180,7 @@ class Pending:
         """
         left = 0
         for name, (_, keys) in list(self._held.items()):
-            if known.mask(keys).all():
+            if name not in self.damaged and known.mask(keys).all():
                 folder = Folder(self.path / name)
                 with folder.lock() as held:
                     intent = folder.read() if held else None
@@ -161,12 +198,29 @@ class Pending:
             return
         held = {}
         for name in names:
-            intent = Folder(self.path / name).read()
-            if name in self._held:
-                held[name] = self._held[name]
-            elif intent is not None:
-                held[name] = (intent.usd, pack(one.key for one in Folder(self.path / name).requests()))
+            found = self._held.get(name) or self._look(name)
+            if found is not None:
+                held[name] = found
         self._held = held
+        self.damaged = {name: why for name, why in self.damaged.items() if name in held}
         self.keys = KeySet()
         for _, keys in held.values():
             self.keys.extend(keys)
+
+    def _look(self, name: str) -> tuple[float, Keys] | None:
+        """Return the dollars and the keys of a batch; None where it has ended. One that is damaged has no keys."""
+        folder, usd = Folder(self.path / name), 0.0
+        try:
+            intent = folder.read()
+            if intent is None:
+                return None
+            usd = intent.usd
+            return usd, pack(one.key for one in folder.requests(intent))
+        except DataError as error:
+            self.damaged[name] = str(error)
+            return usd, pack(())
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of ``data`` in hex."""
+    return hashlib.sha256(data).hexdigest()

@@ -91,12 +91,12 @@ class Planner:
         if not taken:
             shutil.rmtree(path)
             return None, full
-        folder.write_requests(taken)
+        listed = folder.write_requests(taken)
         dollars = sum(one.usd for one in taken)
         folder.write(
             Intent(
                 name=name, stage=want.job.stage, param=want.job.param, model=_plain(model), requests=len(taken),
-                usd=dollars, sha256=digest.hexdigest(), created=now(),
+                usd=dollars, sha256=digest.hexdigest(), listed=listed, created=now(),
             )
         )  # fmt: skip
         path.rename(state.pending.path / name)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from graded.console import say
-from graded.errors import BudgetError, MissingError, ParamError
+from graded.errors import BudgetError, DataError, MissingError, ParamError
 from graded.llm import prices, prompts
 from graded.llm.job import How, Want
 from graded.llm.keys import KeySet
@@ -109,6 +109,7 @@ def allow(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
     Raises:
         BudgetError: there is no budget; says how many replies are missing and about what they cost.
         ParamError: a model has no price.
+        DataError: a batch under way is damaged, so that nobody knows what it holds.
     """
     table = prices.load()
     rates = Rates(ledger, prompts.frames())
@@ -121,6 +122,8 @@ def allow(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
         each = sum(one.dollars(price) for one in amounts.values()) * (table.batch if batched else 1.0)
         count, dollars = count + int(want.buy.sum()), dollars + each
         said.append(_bought(want, amounts, f"${each:,.2f}{' by batch' * batched}", rates))
+    for why in ledger.state.pending.damaged.values():
+        raise DataError(f"{count:,} replies are missing, and nothing is bought: {why}")
     damage = ledger.store.damage()
     if damage:
         raise BudgetError(
