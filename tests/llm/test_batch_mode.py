@@ -186,7 +186,7 @@ def test_a_batch_that_the_endpoint_does_not_know_is_named(folder: Path, server: 
     with pytest.raises(ResumeError):
         grade.main()
     server.batches.batches.clear()
-    with pytest.raises(ServiceError, match=r"does not know batch batch_000001.*remove the folder"):
+    with pytest.raises(ServiceError, match=r"does not know batch batch_000001.*--give-up"):
         grade.main()
 
 

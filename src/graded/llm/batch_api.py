@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import openai
@@ -48,6 +49,12 @@ class Api:
 
     def __init__(self, calls: Any, model: Model, param: str) -> None:
         self.calls, self.model, self.param = calls, model, param
+
+    @property
+    def address(self) -> str:
+        """Where the calls go, without credentials."""
+        parts = urlsplit(str(self.calls.base_url))
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
     async def upload(self, path: Path, name: str) -> str:
         """Upload the input file at ``path`` and return its id, once the endpoint has processed it."""
@@ -99,9 +106,8 @@ class Api:
             return await self.calls.batches.retrieve(batch_id)
         except openai.NotFoundError:
             raise ServiceError(
-                f"{self.param}: the endpoint does not know batch {batch_id}, which was created there: is it another"
-                " account's key? If it is gone for good, remove the folder under .ledger/batches that names it:"
-                " its requests are then bought anew"
+                f"{self.param}: {self.address} does not know batch {batch_id}, which was created there: is it another"
+                " account's key?"
             ) from None
         except openai.APIError as error:
             raise self._refused(error) from None
@@ -129,7 +135,9 @@ class Api:
 
     def _refused(self, error: openai.APIError) -> ServiceError:
         said = " ".join(str(error).split())[:300]
-        return ServiceError(f"{self.param}: the batch interface says: {said}; the same command goes on")
+        return ServiceError(
+            f"{self.param}: the batch interface at {self.address} says: {said}; the same command goes on"
+        )
 
 
 @asynccontextmanager

@@ -77,14 +77,23 @@ class Driver:
             intent = folder.read() if held else None
             if intent is None:
                 return None
-            api = await self._api(intent)
-            if intent.step in ("planned", "creating"):
-                intent = await self._send(folder, intent, api)
-            batch = await api.retrieve(str(intent.batch_id))
-            replies = int(batch.request_counts.completed) if batch.request_counts else 0
-            if batch.status in ENDED:
-                replies = await self._take_in(folder, intent, batch, api)
-            return Seen(batch.id, batch.status, replies, intent.requests)
+            try:
+                return await self._step(folder, intent)
+            except ServiceError as error:
+                left = folder.read()
+                if left is None:
+                    raise
+                raise ServiceError(f"{error}; {_way_out(left)}") from None
+
+    async def _step(self, folder: Folder, intent: Intent) -> Seen:
+        api = await self._api(intent)
+        if intent.step in ("planned", "creating"):
+            intent = await self._send(folder, intent, api)
+        batch = await api.retrieve(str(intent.batch_id))
+        replies = int(batch.request_counts.completed) if batch.request_counts else 0
+        if batch.status in ENDED:
+            replies = await self._take_in(folder, intent, batch, api)
+        return Seen(batch.id, batch.status, replies, intent.requests)
 
     async def _api(self, intent: Intent) -> Api:
         """Return the connection for a batch's annotator."""
@@ -156,3 +165,10 @@ class Driver:
             raise ServiceError(f"{intent.param}: batch {batch.id} failed and nothing of it was run: {text}")
         self.crowded, self.most = True, max(intent.requests // 2, SMALLEST)
         say(f"batch {batch.id}: {text}; its requests go into smaller batches, after those that are under way")
+
+
+def _way_out(intent: Intent) -> str:
+    """Return what else can be done where the endpoint of ``intent`` does not answer."""
+    if intent.step == "planned":
+        return "nothing was sent, so another base_url or mode in params.yaml makes the batch anew"
+    return f"to do without its replies: graded batches --give-up {intent.name}"

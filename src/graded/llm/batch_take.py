@@ -65,7 +65,7 @@ class Intake:
     def lose(self, writer: Writer) -> None:
         """Count what is left as possibly paid: the batch says that it ran them, and no line speaks of them."""
         why = "no line in the batch's files"
-        records = [_fields(one, self.intent, "lost", one.usd, why=why) for one in self.left.values()]
+        records = [record(one, self.intent, "lost", one.usd, why=why) for one in self.left.values()]
         self._write([one for one in records if one["key"] not in self.done], writer)
         self.failed += [(one.key, False) for one in self.left.values()]
         self.reasons[why] += len(self.left)
@@ -78,10 +78,10 @@ class Intake:
         answer = read(line.status, clean(json.dumps(line.body).encode(), self.hidden), {})
         if answer.reply is not None:
             usd = self._dollars(answer, request)
-            return _fields(request, self.intent, "reply", usd, reply=to_json(answer.reply))
+            return record(request, self.intent, "reply", usd, reply=to_json(answer.reply))
         self.failed.append((request.key, answer.kind == "fatal"))
         self.reasons[f"{answer.why} {answer.text}".strip()] += 1
-        return _fields(request, self.intent, "lost", request.usd, why=answer.why) if answer.kind == "lost" else None
+        return record(request, self.intent, "lost", request.usd, why=answer.why) if answer.kind == "lost" else None
 
     def _dollars(self, answer: Answer, request: Request) -> float:
         usage = answer.reply.usage if answer.reply else None
@@ -106,7 +106,8 @@ def taken(store: Store, batch_id: str) -> set[str]:
     return {fields["key"] for fields in marked if fields.get("batch") == batch_id}
 
 
-def _fields(request: Request, intent: Intent, kind: str, usd: float, **more: Any) -> dict[str, Any]:
+def record(request: Request, intent: Intent, kind: str, usd: float, **more: Any) -> dict[str, Any]:
+    """Return the ledger's record of one request of a batch."""
     fields: dict[str, Any] = {"key": request.key.hex(), "kind": kind}
     if kind == "reply":
         fields["at"] = now()

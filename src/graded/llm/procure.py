@@ -53,6 +53,10 @@ def ensure(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
 
 def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
     """Buy what is missing, one by one or by batch, and take in batches of an earlier run, until nothing is."""
+    if ledger.state.pending.folders():
+        from graded.llm.batch_drop import drop_planned
+
+        drop_planned(ledger, missing, how)
     while how.mode == "online" and not ledger.state.pending.folders():
         allow(ledger, missing, how)
         online(ledger, missing)
