@@ -83,7 +83,7 @@ def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undist
         folder = Path(name_of).resolve()
         buying.make(folder, server, pairs=pairs, in_flight=32, timeout=2.0)
         prepare(folder)
-        lost, kept = 0, set[str]()
+        lost, hits, kept = 0, 0, set[str]()
         for number in range(kills):
             running = start(folder)
             goal = server_replies(server) + draw.randint(0, 9 * pairs // kills // 5)
@@ -91,6 +91,9 @@ def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undist
             while server_replies(server) < goal and time.monotonic() < until and running[0].poll() is None:
                 time.sleep(0.005)
             time.sleep(draw.random() * 0.1)
+            while not server.in_flight and time.monotonic() < until and running[0].poll() is None:
+                time.sleep(0.001)
+            hits += server.in_flight > 0
             kill(folder, running)
             now = keys(folder)
             lost += len(kept - now)
@@ -112,9 +115,12 @@ def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undist
         seen = f"{server.counts.requests.total():,} requests, {len(server.counts.billed):,} keys billed"
         more = f"{twice:,} billed again, {known.total():,} possibly paid; {dict(server.counts.kinds)}"
         print(f"  {name}: {seen}, {more}", file=sys.stderr)
+        report.ratio(f"{name}: kills with requests in flight", [hits], at_least=kills)
         report.ratio(f"{name}: durable replies lost", [lost], at_most=0)
         report.ratio(f"{name}: billed twice and not reported", [unreported], at_most=0)
         report.ratio(f"{name}: grades differ from an undisturbed run", [float(not same)], at_most=0)
+        report.ratio(f"{name}: billed again, of {pairs:,} requests", [twice])
+        report.ratio(f"{name}: possibly paid", [known.total()])
         report.ratio(
             f"{name}: dollars billed / dollars accounted for",
             [buying.dollars(server) / (money.paid + money.lost + money.reserved)],
