@@ -76,6 +76,17 @@ def kill(folder: Path, running: list[subprocess.Popen[str]]) -> None:
         time.sleep(0.2)
 
 
+def moment(server: StandIn, buyer: subprocess.Popen[str], replies: int, seconds: float) -> bool:
+    """Wait for ``replies`` more, then ``seconds``, then for a request in flight; return whether there is one now."""
+    goal, until = server_replies(server) + replies, time.monotonic() + 60
+    while server_replies(server) < goal and time.monotonic() < until and buyer.poll() is None:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    while not server.in_flight and time.monotonic() < until and buyer.poll() is None:
+        time.sleep(0.001)
+    return server.in_flight > 0
+
+
 def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undisturbed: bytes, seed: int) -> None:
     """Buy ``pairs`` in a fresh workspace with ``kills`` kills, and add what was found to ``report``."""
     draw = random.Random(seed)
@@ -86,14 +97,7 @@ def soak(name: str, start: Start, pairs: int, kills: int, report: Report, undist
         lost, hits, kept = 0, 0, set[str]()
         for number in range(kills):
             running = start(folder)
-            goal = server_replies(server) + draw.randint(0, 9 * pairs // kills // 5)
-            until = time.monotonic() + 60
-            while server_replies(server) < goal and time.monotonic() < until and running[0].poll() is None:
-                time.sleep(0.005)
-            time.sleep(draw.random() * 0.1)
-            while not server.in_flight and time.monotonic() < until and running[0].poll() is None:
-                time.sleep(0.001)
-            hits += server.in_flight > 0
+            hits += moment(server, running[0], draw.randint(0, 9 * pairs // kills // 5), draw.random() * 0.1)
             kill(folder, running)
             now = keys(folder)
             lost += len(kept - now)
