@@ -12,6 +12,8 @@ from graded.analysis.tables import Scores, Table
 
 #: metric of mined negatives, of which the question is asked in MRR.
 MINED = "MRR@10"
+#: What a model is trained on.
+WHOLE, SINGLE = "one model of all languages", "a model a language"
 
 
 def primary(rows: Sequence[Row]) -> str:
@@ -35,9 +37,10 @@ def sets(rows: Sequence[Row]) -> list[str]:
 
 
 def families(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """Return (encoder, what size counts, recipe), the one of most experiments first.
+    """Return (encoder, what size counts, recipe, what a model is trained on), the one of most experiments first.
 
-    Arms that differ in these are never drawn as one line and never stand in one table.
+    Arms that differ in these are never drawn as one line and never stand in one table. What else makes an arm, the
+    figures and tables tell apart: :class:`graded.analysis.arms.Arm`.
     """
     experiments = dict.fromkeys((row["experiment"], _family(row)) for row in rows)
     return [family for family, _ in Counter(family for _, family in experiments).most_common()]
@@ -119,7 +122,8 @@ def _free(text: str, found: Counter[str], number: str) -> str:
 
 
 def _family(row: Row) -> tuple[str, ...]:
-    return str(row["encoder"]), str(row["count"]), str(row["recipe"] or "")
+    whole = row["target"] == "all"
+    return str(row["encoder"]), str(row["count"]), str(row["recipe"] or ""), WHOLE if whole else SINGLE
 
 
 def _budget(family: tuple[str, ...]) -> str:
@@ -133,6 +137,7 @@ def _each(rows: Sequence[Row]) -> Iterator[_Part]:
     first, several = primary(rows), len(sets(rows)) > 1
     kinds = families(rows)
     budgets = len({_budget(family) for family in kinds}) > 1
+    both = len({family[3] for family in kinds}) > 1
     annotators = len({row["annotator"] for row in rows}) > 1
     for family in kinds:
         mine = [row for row in rows if _family(row) == family]
@@ -144,6 +149,7 @@ def _each(rows: Sequence[Row]) -> Iterator[_Part]:
                         f"grades of {annotator}" * annotators,
                         set_name * several,
                         _budget(family) * budgets,
+                        family[3] * both,
                         ending[1:],
                     )
                     yield _Part(

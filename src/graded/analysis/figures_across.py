@@ -10,8 +10,9 @@ from typing import Any
 
 from graded.analysis import figures_theme as theme
 from graded.analysis import published
+from graded.analysis.arms import comparable, groups, pooled, seeds, sized, uniform
 from graded.analysis.figures import Figure, Key, Panel, Row
-from graded.analysis.figures_rows import base_value, groups, largest, pooled, trained, without_about
+from graded.analysis.figures_rows import base_value, language, trained, without_about
 from graded.analysis.figures_run import span
 from graded.languages import language_name
 
@@ -19,15 +20,11 @@ from graded.languages import language_name
 def across(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> Figure | None:
     """Return Figure 7: a panel a pair of languages, both directions against tau, their bases dashed.
 
-    Models are trained on the query language (or on all); of several sizes the largest counts. Arguments as for
-    :func:`curves`.
+    Models are trained on the query language (or on all), with one tau; of several sizes the one of most arms counts,
+    of those the largest. Arguments as for :func:`curves`.
     """
-    mine = [
-        row
-        for row in trained(rows, set_name, metric, annotator)
-        if row["query_lang"] != row["doc_lang"] and row["target"] in ("all", row["query_lang"])
-    ]
-    mine = largest(mine, lambda row: row["query_lang"])
+    every = [row for row in trained(rows, set_name, metric, annotator) if uniform(row)]
+    mine = comparable([row for row in every if row["query_lang"] != row["doc_lang"]], language, ("tau",))
     if len({row["tau_target"] for row in mine}) < 2:
         return None
     order = published.in_order({row["query_lang"] for row in mine} | {row["doc_lang"] for row in mine})
@@ -42,9 +39,10 @@ def across(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
                 names = [f"{first} → {second}", f"{second} → {first}"]
                 panels.append(Panel(title, _crossing(points, names, metric)))
                 shown += points
+    on = "all languages" if mine[0]["target"] == "all" else "the language of the queries"
     caption = (
         f"{metric} on {set_name} for each pair of languages, both ways (queries → passages), by threshold; models are "
-        "trained on the language of the queries. Dashed: the base encoder."
+        f"trained on {on}, {sized(mine)}. Dashed: the base encoder."
     )
     keys = (Key("first → second", "one", "circle"), Key("second → first", "two", "square"))
     name = f"across-{annotator}"
@@ -65,7 +63,7 @@ def _direction(
         value, low, high = pooled(cell)
         about = f"{name}, τ {tau:g}: {metric} {value:.4f}{span(low, high)}"
         points.append({"direction": name, "tau": tau, "value": value, "low": low, "high": high, "base": base})
-        points[-1] |= {"about": about, "seeds": len(cell)}
+        points[-1] |= {"about": about, "seeds": len(seeds(cell))}
     return points
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graded.analysis import figures_theme as theme
+from graded.analysis.arms import groups
 from graded.analysis.figures import Figure, Key, Panel, Row
-from graded.analysis.figures_rows import groups
 from graded.languages import language_name
 
 #: What is shown of an arm -> its token and its mark.

@@ -2,42 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from graded.analysis.arms import DIRECTION, comparable, size_of
 from graded.analysis.figures import Row
-
-DIRECTION = ("query_lang", "doc_lang", "set", "metric", "system")
-
-
-def size_of(row: Row) -> int | None:
-    """Return the training size of a row: pair.size, or all the pairs there were where it takes all."""
-    return row["size"] if row["size"] is not None else row["train_pairs"]
-
-
-def largest(rows: Sequence[Row], by: Callable[[Row], Hashable]) -> list[Row]:
-    """Return the rows of the largest training size within each group of ``by``."""
-    most: dict[Hashable, int] = defaultdict(int)
-    for row in rows:
-        most[by(row)] = max(most[by(row)], size_of(row) or 0)
-    return [row for row in rows if (size_of(row) or 0) == most[by(row)]]
-
-
-def groups(rows: Iterable[Row], by: Callable[[Row], Any]) -> list[tuple[Any, list[Row]]]:
-    """Return (value of ``by``, its rows), sorted by the value."""
-    found: dict[Any, list[Row]] = defaultdict(list)
-    for row in rows:
-        found[by(row)].append(row)
-    return sorted(found.items(), key=lambda item: item[0])
-
-
-def pooled(cell: Sequence[Row]) -> tuple[float, float | None, float | None]:
-    """Return mean, lowest low and highest high of one arm's rows (one a seed)."""
-    lows = [row["low"] for row in cell if row["low"] is not None]
-    highs = [row["high"] for row in cell if row["high"] is not None]
-    value = sum(row["value"] for row in cell) / len(cell)
-    return value, min(lows, default=None), max(highs, default=None)
 
 
 def base_value(rows: Sequence[Row], query: str, passage: str, set_name: str, metric: str) -> float | None:
@@ -60,9 +28,38 @@ def tuned(rows: Sequence[Row], set_name: str, metric: str, annotator: str) -> li
 
 
 def trained(rows: Sequence[Row], set_name: str, metric: str, annotator: str) -> list[Row]:
-    """Return those in the paper's setting: InfoNCE, one language or all of them, no mined negatives."""
+    """Return those in the paper's setting: InfoNCE, the query's language or all of them, no mined negatives."""
     return [
         row
         for row in tuned(rows, set_name, metric, annotator)
-        if row["extra"] is None and row["objective"] == "infonce" and not row["share_mined"]
+        if row["extra"] is None
+        and row["objective"] == "infonce"
+        and not row["share_mined"]
+        and row["target"] in ("all", row["query_lang"])
     ]
+
+
+def alone(row: Row) -> bool:
+    """Return whether a row's language was trained without a second one and is searched in itself."""
+    monolingual = row["query_lang"] == row["doc_lang"]
+    return monolingual and row["extra"] is None and row["target"] in ("all", row["query_lang"])
+
+
+def mined_rows(rows: Sequence[Row], set_name: str, metric: str, annotator: str) -> list[Row]:
+    """Return the rows that tell of the share of mined negatives, in each language of one size; none without two shares.
+
+    Objectives and taus are not held equal: each is a line of its own.
+    """
+    mine = [row for row in tuned(rows, set_name, metric, annotator) if alone(row) and row["share_mined"] is not None]
+    mine = comparable(of_sweep(mine, "hard-negatives"), language, ("share_mined", "objective", "tau"))
+    return mine if len({row["share_mined"] for row in mine}) > 1 else []
+
+
+def of_sweep(rows: Sequence[Row], sweep: str) -> list[Row]:
+    """Return the rows of the named sweep, which have one training budget; all rows where none has its name."""
+    return [row for row in rows if row["sweep"] == sweep] or list(rows)
+
+
+def language(row: Row) -> str:
+    """Return the language of the queries."""
+    return str(row["query_lang"])

@@ -1,8 +1,8 @@
 """Figures of several experiments: thresholds (Figures 5 and 6), share of mined negatives.
 
 Figure numbers are the paper's ("The Overlooked Role of Graded Relevance Thresholds in Multilingual Dense Retrieval").
-All read rows of the tidy results. Where an arm was run with several seeds, its point is the mean over them and its
-bar goes from the lowest to the highest end of their intervals.
+All read rows of the tidy results. Where an arm (:class:`graded.analysis.arms.Arm`) was run with several seeds, its
+point is the mean over them and its bar goes from the lowest to the highest end of their intervals.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 from graded.analysis import figures_theme as theme
 from graded.analysis import published
+from graded.analysis.arms import by_tau, comparable, counted, groups, pooled, seeds, size_of, sized, tau
 from graded.analysis.figures import Figure, Key, Panel, Row
-from graded.analysis.figures_rows import base_value, groups, pooled, size_of, trained, without_about
+from graded.analysis.figures_rows import base_value, language, mined_rows, trained, without_about
 from graded.analysis.figures_run import span
 from graded.languages import language_name
 
@@ -30,34 +31,33 @@ def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
         set_name: the benchmark.
         metric: the metric.
     """
-    mine = [
-        row
-        for row in trained(rows, set_name, metric, annotator)
-        if row["query_lang"] == row["doc_lang"] and row["target"] in ("all", row["query_lang"])
-    ]
-    alone = {row["query_lang"] for row in mine if row["target"] != "all"}
-    mine = [row for row in mine if row["target"] != "all" or row["query_lang"] not in alone]
-    sizes = {lang: {size_of(row) for row in cell} for lang, cell in groups(mine, lambda row: row["query_lang"])}
+    mine = [row for row in trained(rows, set_name, metric, annotator) if row["query_lang"] == row["doc_lang"]]
+    mine = comparable(mine, language, ("tau", "size"))
+    sizes = {lang: {size_of(row) for row in cell} for lang, cell in groups(mine, language)}
     mine = [row for row in mine if len(sizes[row["query_lang"]]) > 1]
-    taus = sorted({row["tau_target"] for row in mine})
     if not mine:
         return None
+    taus, what = sorted({tau(row) for row in mine}, key=by_tau), counted(mine[0])
     panels, shown = [], []
     for lang in published.in_order({row["query_lang"] for row in mine}):
         points = []
-        for (tau, size), cell in groups((r for r in mine if r["query_lang"] == lang), _tau_size):
+        own = (row for row in mine if row["query_lang"] == lang)
+        for (_, text, size), cell in groups(own, _tau_size):
             value, low, high = pooled(cell)
-            about = f"{language_name(lang)}, τ {tau:g}, {size:,} pairs: {metric} {value:.4f}{span(low, high)}"
+            about = (
+                f"{language_name(lang)}, τ {text}, {size:,} {what.split()[-1]}: {metric} {value:.4f}{span(low, high)}"
+            )
             points.append(
-                {"language": language_name(lang), "tau": f"{tau:g}", "size": size, "value": value, "low": low}
-                | {"high": high, "seeds": len(cell), "about": about}
+                {"language": language_name(lang), "tau": text, "size": size, "value": value, "low": low}
+                | {"high": high, "seeds": len(seeds(cell)), "about": about}
             )
         base = base_value(rows, lang, lang, set_name, metric)
-        panels.append(Panel(language_name(lang), lines(points, [f"{tau:g}" for tau in taus], base, metric)))
+        panels.append(Panel(language_name(lang), lines(points, taus, base, metric, what)))
         shown += points
-    keys = [Key(f"τ = {tau:g}", theme.SERIES[at % 6], theme.shapes(len(taus))[at]) for at, tau in enumerate(taus)]
+    keys = [Key(f"τ = {text}", theme.SERIES[at % 6], theme.shapes(len(taus))[at]) for at, text in enumerate(taus)]
     caption = (
-        f"{metric} on {set_name} after fine-tuning, against the number of graded pairs (before τ), by threshold. "
+        f"{metric} on {set_name} after fine-tuning, against the number of "
+        f"{'graded pairs (before τ)' if what == 'graded pairs' else what}, by threshold. "
         "Bars: 95% intervals over queries. Dashed: the base encoder."
     )
     return Figure(
@@ -66,8 +66,8 @@ def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
     )  # fmt: skip
 
 
-def lines(points: list[dict[str, Any]], taus: list[str], base: float | None, metric: str) -> Any:
-    """Return one panel: a line and points with bars for each tau, and the base as a dashed rule."""
+def lines(points: list[dict[str, Any]], taus: list[str], base: float | None, metric: str, what: str) -> Any:
+    """Return one panel: a line and points with bars for each tau, and the base as a dashed rule; ``what`` is counted."""
     import altair as alt
 
     # The lines stand a little apart, so that bars of one size do not cover each other.
@@ -75,7 +75,7 @@ def lines(points: list[dict[str, Any]], taus: list[str], base: float | None, met
     for point in points:
         point["at"] = point["size"] + (taus.index(point["tau"]) - (len(taus) - 1) / 2) * 0.012 * largest
     chart = alt.Chart(alt.Data(values=points)).encode(
-        x=alt.X("at:Q", title="graded pairs", axis=alt.Axis(labelExpr=COUNTS, tickCount=5)),
+        x=alt.X("at:Q", title=what, axis=alt.Axis(labelExpr=COUNTS, tickCount=5)),
         color=alt.Color("tau:N", scale=alt.Scale(domain=taus, range=theme.series(len(taus)))),
         description="about:N",
     )
@@ -102,52 +102,70 @@ def dashed(rows: list[dict[str, Any]], colour: str) -> Any:
 
 
 def mined(rows: Sequence[Row], annotator: str, set_name: str, metric: str = "MRR@10") -> Figure | None:
-    """Return the metric against the share of mined negatives, a panel a language; arguments as for :func:`curves`."""
-    import altair as alt
+    """Return the metric against the share of mined negatives, a panel a language; arguments as for :func:`curves`.
 
-    mine = [
-        row
-        for row in rows
-        if (row["set"], row["metric"], row["annotator"], row["system"]) == (set_name, metric, annotator, "tuned")
-        and row["query_lang"] == row["doc_lang"]
-        and row["share_mined"] is not None
-        and row["extra"] is None
-        and row["target"] in ("all", row["query_lang"])
-    ]
-    if len({row["share_mined"] for row in mine}) < 2:
+    Several objectives or taus are lines of their own.
+    """
+    mine = mined_rows(rows, set_name, metric, annotator)
+    if not mine:
         return None
+    kinds = [kind for kind, _ in groups(mine, _kind)]
+    names = {kind: f"{kind[0]}, τ = {kind[2]}" for kind in kinds}
     panels, shown = [], []
     for lang in published.in_order({row["query_lang"] for row in mine}):
         points = []
-        for share, cell in groups((r for r in mine if r["query_lang"] == lang), lambda row: row["share_mined"]):
+        own = (row for row in mine if row["query_lang"] == lang)
+        for (kind, share), cell in groups(own, lambda row: (_kind(row), row["share_mined"])):
             value, low, high = pooled(cell)
-            about = f"{language_name(lang)}, {share:.0%} mined: {metric} {value:.4f}{span(low, high)}"
-            points.append({"language": language_name(lang), "share": share, "value": value, "low": low})
-            points[-1] |= {"high": high, "about": about}
-        chart = alt.Chart(alt.Data(values=points)).encode(
-            x=alt.X(
-                "share:Q",
-                title="share of mined negatives",
-                scale=alt.Scale(padding=12, nice=False),
-                axis=alt.Axis(format=".0%", values=sorted({row["share_mined"] for row in mine})),
-            ),
-            description="about:N",
-        )
-        y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False, padding=10), axis=alt.Axis(tickCount=5))
-        layers = [
-            chart.transform_filter("isValid(datum.low)").mark_rule(opacity=0.4).encode(y=alt.Y("low:Q"), y2="high:Q"),
-            chart.mark_line(strokeWidth=2).encode(y=y),
-            chart.mark_point(filled=True, size=55, opacity=1).encode(y=y),
-        ]
-        layers = [layer.encode(color=alt.value(theme.light("one"))) for layer in layers]
-        if (base := base_value(rows, lang, lang, set_name, metric)) is not None:
-            layers.insert(0, dashed([{"base": base, "about": f"base encoder: {base:.4f}"}], theme.light("muted")))
-        panels.append(Panel(language_name(lang), alt.layer(*layers).properties(width=235, height=170)))
+            told = "" if len(kinds) == 1 else f", {names[kind]}"
+            about = f"{language_name(lang)}, {share:.0%} mined{told}: {metric} {value:.4f}{span(low, high)}"
+            points.append({"language": language_name(lang), "trained": names[kind], "share": share, "value": value})
+            points[-1] |= {"low": low, "high": high, "seeds": len(seeds(cell)), "about": about}
+        base = base_value(rows, lang, lang, set_name, metric)
+        panels.append(Panel(language_name(lang), _shares(points, list(names.values()), base, metric)))
         shown += points
-    caption = f"{metric} on {set_name} against the share of mined negatives, the rest drawn at random."
-    keys = (Key("fine-tuned", "one", "circle"), Key("base encoder", "muted", "dash"))
-    return Figure(f"mined-{annotator}", "Mined negatives", caption, tuple(panels), keys, without_about(shown))
+    single = f" {names[kinds[0]]}," if len(kinds) == 1 else ""
+    caption = (
+        f"{metric} on {set_name} against the share of mined negatives, the rest drawn at random;"
+        f"{single} on {sized(mine)}."
+    )
+    tokens = zip(theme.SERIES * len(kinds), theme.shapes(len(kinds)), names.values(), strict=False)
+    keys = [Key(text if len(kinds) > 1 else "fine-tuned", token, shape) for token, shape, text in tokens]
+    return Figure(
+        f"mined-{annotator}", "Mined negatives", caption, tuple(panels),
+        (*keys, Key("base encoder", "muted", "dash")), without_about(shown),
+    )  # fmt: skip
 
 
-def _tau_size(row: Row) -> tuple[float, int]:
-    return row["tau_target"], size_of(row) or 0
+def _shares(points: list[dict[str, Any]], names: list[str], base: float | None, metric: str) -> Any:
+    import altair as alt
+
+    chart = alt.Chart(alt.Data(values=points)).encode(
+        x=alt.X(
+            "share:Q",
+            title="share of mined negatives",
+            scale=alt.Scale(padding=12, nice=False),
+            axis=alt.Axis(format=".0%", values=sorted({point["share"] for point in points})),
+        ),
+        color=alt.Color("trained:N", scale=alt.Scale(domain=names, range=theme.series(len(names)))),
+        description="about:N",
+    )
+    y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False, padding=10), axis=alt.Axis(tickCount=5))
+    layers = [
+        chart.transform_filter("isValid(datum.low)").mark_rule(opacity=0.4).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        chart.mark_line(strokeWidth=2).encode(y=y),
+        chart.mark_point(filled=True, size=55, opacity=1).encode(
+            y=y, shape=alt.Shape("trained:N", scale=alt.Scale(domain=names, range=theme.shapes(len(names))))
+        ),
+    ]
+    if base is not None:
+        layers.insert(0, dashed([{"base": base, "about": f"base encoder: {base:.4f}"}], theme.light("muted")))
+    return alt.layer(*layers).properties(width=235, height=170)
+
+
+def _tau_size(row: Row) -> tuple[tuple[bool, float, str], str, int]:
+    return by_tau(tau(row)), tau(row), size_of(row) or 0
+
+
+def _kind(row: Row) -> tuple[str, tuple[bool, float, str], str]:
+    return row["objective"], by_tau(tau(row)), tau(row)

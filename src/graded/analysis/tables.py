@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graded.analysis.arms import pooled, seeds
 from graded.analysis.figures import Row
-from graded.analysis.figures_rows import pooled
 from graded.analysis.intervals import relative
 from graded.analysis.published import Published
 
@@ -88,7 +88,7 @@ def change(
 
 def _paired(ours: Sequence[Row], theirs: Sequence[Row], scores: Scores) -> tuple[float | None, float | None]:
     """Return the interval of the relative change on the queries that every experiment of the two cells has."""
-    columns = [[scores.get(_key(row), {}) for row in cell] for cell in (ours, theirs)]
+    columns = [[scores.get(_key(row), {}) for row in seeds(cell)] for cell in (ours, theirs)]
     if not all(all(cell) for cell in columns):
         return None, None
     shared = sorted(set.intersection(*(set(one) for cell in columns for one in cell)))

@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graded.analysis import published
+from graded.analysis.arms import by_tau, comparable, groups, sized, tau
 from graded.analysis.figures import Row
-from graded.analysis.figures_rows import base_value, groups, size_of, tuned
+from graded.analysis.figures_rows import alone, base_value, language, mined_rows, of_sweep, tuned
 from graded.analysis.tables import Cell, Table, against, name
 
 
 def objectives(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> Table | None:
     """Return objectives (at each tau) x languages at equal budget, with the steps of each.
 
-    Arguments as for :func:`mixtures`.
+    Of several sizes the one of most arms counts, and of those the largest. Arguments as for :func:`mixtures`.
     """
     mine = [row for row in tuned(rows, set_name, metric, annotator) if alone(row) and not row["share_mined"]]
-    mine = of_sweep(mine, "objectives")
+    mine = comparable(of_sweep(mine, "objectives"), language, ("objective", "tau"))
     if len({row["objective"] for row in mine}) < 2:
         return None
-    mine = common_size(mine, lambda row: row["objective"])
-
-    def arm(row: Row) -> tuple[str, float]:
-        return row["objective"], row["tau_target"]
-
     return _arms(
-        mine, rows, arm, lambda key: (key[0], f"{key[1]:g}"), ("Objective", "τ"), set_name, metric,
+        mine, rows, _kind, lambda key: (key[0], key[2]), ("Objective", "τ"), set_name, metric,
         ("objectives", "Objectives", "at equal training budget"),
     )  # fmt: skip
 
 
 def mined(rows: Sequence[Row], annotator: str, set_name: str, metric: str = "MRR@10") -> Table | None:
-    """Return share of mined negatives x languages; arguments as for :func:`mixtures`."""
-    mine = [row for row in tuned(rows, set_name, metric, annotator) if alone(row) and row["share_mined"] is not None]
-    mine = of_sweep(mine, "hard-negatives")
-    if len({row["share_mined"] for row in mine}) < 2:
+    """Return share of mined negatives x languages; arguments as for :func:`mixtures`.
+
+    Several objectives or taus have rows of their own.
+    """
+    mine = mined_rows(rows, set_name, metric, annotator)
+    if not mine:
         return None
-    mine = common_size(mine, lambda row: row["share_mined"])
+    kinds = [kind for kind, _ in groups(mine, _kind)]
+    one = len(kinds) == 1
+
+    def label(key: Any) -> tuple[str, ...]:
+        kind, share = key
+        return (f"{share:.0%}",) if one else (f"{share:.0%}", kind[0], kind[2])
+
+    by = "by the share of mined among the explicit negatives"
     return _arms(
-        mine, rows, lambda row: (row["share_mined"],), lambda key: (f"{key[0]:.0%}",), ("Mined",), set_name, metric,
-        ("mined", "Share of mined negatives", "by the share of mined among the explicit negatives"),
+        mine, rows, lambda row: (_kind(row), row["share_mined"]), label,
+        ("Mined",) if one else ("Mined", "Objective", "τ"), set_name, metric,
+        ("mined", "Share of mined negatives", f"{by}, {kinds[0][0]}, τ = {kinds[0][2]}" if one else by),
     )  # fmt: skip
+
+
+def _kind(row: Row) -> tuple[str, tuple[bool, float, str], str]:
+    return row["objective"], by_tau(tau(row)), tau(row)
 
 
 def _arms(
@@ -64,28 +73,8 @@ def _arms(
         plain = [
             Cell("", None) if bases[lang] is None else Cell(f"{bases[lang]:.3f}", bases[lang]) for lang in languages
         ]
-        body.append((*(name(text) for text in ("base", "")[: len(heads)]), *plain, Cell("")))
-    caption = f"{metric} on {set_name} {texts[2]}; green: above the base encoder, red: below it."
+        body.append((name("base"), *(name("") for _ in heads[1:]), *plain, Cell("")))
+    caption = (
+        f"{metric} on {set_name} {texts[2]}, trained on {sized(mine)}; green: above the base encoder, red: below it."
+    )
     return Table(texts[0], texts[1], caption, (*heads, *languages, "steps"), tuple(body), heads=len(heads))
-
-
-def alone(row: Row) -> bool:
-    """Return whether a row's language was trained without a second one and is searched in itself."""
-    monolingual = row["query_lang"] == row["doc_lang"]
-    return monolingual and row["extra"] is None and row["target"] in ("all", row["query_lang"])
-
-
-def of_sweep(rows: Sequence[Row], sweep: str) -> list[Row]:
-    """Return the rows of the named sweep, which have one training budget; all rows where none has its name."""
-    return [row for row in rows if row["sweep"] == sweep] or list(rows)
-
-
-def common_size(rows: Sequence[Row], arm: Callable[[Row], Hashable]) -> list[Row]:
-    """Return of each language the rows at the training size that the most arms share, the largest of several."""
-    arms: dict[tuple[str, int], set[Hashable]] = defaultdict(set)
-    for row in rows:
-        arms[row["query_lang"], size_of(row) or 0].add(arm(row))
-    best: dict[str, int] = {}
-    for (lang, size), _ in sorted(arms.items(), key=lambda item: (len(item[1]), item[0][1])):
-        best[lang] = size
-    return [row for row in rows if (size_of(row) or 0) == best[row["query_lang"]]]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graded.analysis import published
+from graded.analysis.arms import Arm, arm, comparable, groups, sized, uniform
 from graded.analysis.figures import Row
-from graded.analysis.figures_rows import groups, largest, trained, tuned
+from graded.analysis.figures_rows import language, trained, tuned
 from graded.analysis.tables import Cell, Scores, Table, change, name, plain
 
 
@@ -18,7 +19,8 @@ def mixtures(
 ) -> Table | None:
     """Return Table 1: a target language alone, and the relative change when a second language is added, for each tau.
 
-    Of several sizes of the mixture the largest counts, and the target alone has the same.
+    Of several sizes of the target the one of most arms counts, and of those the largest; the target alone has the same.
+    Several sizes of a second language are rows of their own.
 
     Args:
         rows: tidy results.
@@ -33,26 +35,30 @@ def mixtures(
         if row["objective"] == "infonce"
         and not row["share_mined"]
         and row["query_lang"] == row["doc_lang"] == row["target"]
-        and (row["extra"] is None or row["tau_extra"] in (None, row["tau_target"]))
+        and uniform(row)
     ]
-    mixed = largest([row for row in mine if row["extra"] is not None], lambda row: row["target"])
+    mixed = comparable([row for row in mine if row["extra"]], language, ("tau", "extra", "extra_size"))
     if not mixed:
         return None
     taus = sorted({row["tau_target"] for row in mixed})
+    several = len({row["extra_size"] for row in mixed}) > 1
     body: list[tuple[Cell, ...]] = []
     for lang in published.in_order({row["target"] for row in mixed}):
-        sizes = {row["size"] for row in mixed if row["target"] == lang}
-        own = [row for row in mine if (row["target"], row["extra"]) == (lang, None) and row["size"] in sizes]
-        alone = dict(groups(own, _tau))
-        first = [name(lang), name("-"), *(plain(alone.get(tau), published.table1) for tau in taus)]
-        body.append(tuple(first))
-        for extra in published.in_order({row["extra"] for row in mixed if row["target"] == lang}):
-            cells = dict(groups((r for r in mixed if (r["target"], r["extra"]) == (lang, extra)), _tau))
-            changes = (change(cells.get(tau), alone.get(tau), scores, published.table1) for tau in taus)
-            body.append((name(""), name(extra), *changes))
+        added = [row for row in mixed if row["target"] == lang]
+        alone = dict(groups((row for row in mine if _stem(row) == _stem(added[0]) and row["extra"] is None), _tau))
+        body.append((name(lang), name("-"), *(plain(alone.get(tau), published.table1) for tau in taus)))
+        for extra in published.in_order({row["extra"] for row in added}):
+            for size, own in groups(
+                (row for row in added if row["extra"] == extra), lambda row: row["extra_size"] or 0
+            ):
+                cells = dict(groups(own, _tau))
+                changes = (change(cells.get(tau), alone.get(tau), scores, published.table1) for tau in taus)
+                told = f"{extra}, {f'{size:,}' if size else 'all'}" if several else extra
+                body.append((name(""), name(told), *changes))
     caption = (
         f"{metric} on {set_name}: the target language alone, then the change when a second language is added. "
-        "Green: the addition helps, red: it harms; in brackets the 95% interval over queries."
+        "Green: the addition helps, red: it harms; in brackets the 95% interval over queries. "
+        f"{_amounts(mixed)}"
     )
     columns = ("Target", "Added", *(f"τ = {tau:g}" for tau in taus))
     return Table("table1", "Mixtures of languages (Table 1)", caption, columns, tuple(body), heads=2)
@@ -63,12 +69,13 @@ def across(
 ) -> Table | None:
     """Return Table 2: relative change from the lowest tau to the highest, query language x passage language.
 
-    Arguments as for :func:`mixtures`; models are trained on the query language, at the largest size.
+    Models are trained on the query language (or on all), with one tau; of several sizes the one of most arms counts,
+    of those the largest. Arguments as for :func:`mixtures`.
     """
-    mine = [row for row in trained(rows, set_name, metric, annotator) if row["target"] in ("all", row["query_lang"])]
+    mine = [row for row in trained(rows, set_name, metric, annotator) if uniform(row)]
     if all(row["query_lang"] == row["doc_lang"] for row in mine):
         return None
-    mine = largest(mine, lambda row: row["query_lang"])
+    mine = comparable(mine, language, ("tau",))
     taus = sorted({row["tau_target"] for row in mine})
     if len(taus) < 2:
         return None
@@ -87,7 +94,7 @@ def across(
         body.append(tuple(cells))
     caption = (
         f"Change of {metric} on {set_name} from τ = {ends[0]:g} to τ = {ends[1]:g}; rows are languages of the queries, "
-        "columns of the passages. Red favours the lower threshold, green the higher."
+        f"columns of the passages. Red favours the lower threshold, green the higher. Trained on {sized(mine)}."
     )
     levels = published.load()["languages"]["resource"]
     bands = ["Low-Med resource" if levels.get(lang) in ("low", "medium") else "High resource" for lang in passages]
@@ -103,3 +110,17 @@ def across(
 
 def _tau(row: Row) -> float:
     return row["tau_target"]
+
+
+def _stem(row: Row) -> Arm:
+    """Return a row's arm without what Table 1 shows, so that a mixture and its target alone have the same."""
+    return arm(row)._replace(size=row["size"], tau="", extra=None, extra_size=None)
+
+
+def _amounts(mixed: Sequence[Row]) -> str:
+    """Return on how much the target was trained, and what was added to it where that has one size."""
+    sizes = {row["extra_size"] for row in mixed}
+    added = next(iter(sizes)) if len(sizes) == 1 else None
+    known = all(row["size"] for row in mixed)
+    told = f"The target has {sized(mixed)}" if known else ""
+    return f"{told}{f', the second language {added:,}' if added and told else ''}." if told else ""
