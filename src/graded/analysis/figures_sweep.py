@@ -67,7 +67,7 @@ def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
 
 
 def lines(points: list[dict[str, Any]], taus: list[str], base: float | None, metric: str, what: str) -> Any:
-    """Return one panel: a line and points with bars for each tau, and the base as a dashed rule; ``what`` is counted."""
+    """Return one panel: a line and points with bars for each tau, the base as a dashed rule; ``what`` is counted."""
     import altair as alt
 
     # The lines stand a little apart, so that bars of one size do not cover each other.
