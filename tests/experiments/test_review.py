@@ -85,6 +85,9 @@ def test_a_metric_is_found_under_its_other_names() -> None:
     assert "| fi (nDCG@10 → nDCG@10-hnsw) |" in text.replace("\\", "").replace("&#64;", "@")
     assert "<details>" not in text  # a hyphen in a metric's name makes no cross-lingual direction
     assert "approximate index" in text
+    same = [Row("full", "fi", 0.5, 0.5, named="nDCG@10 → nDCG@10-hnsw")]
+    text = comment.markdown(Review("a" * 40, "b" * 40, "nDCG@10", [], {}, same, "", []))
+    assert "| 0.5000 | 0.5000 | +0.0000 |" in text
 
 
 def test_means_are_compared_over_the_directions_that_both_sides_have() -> None:

@@ -56,7 +56,7 @@ def params(found: Review) -> str:
 
 def metrics(found: Review) -> list[str]:
     """Return the table of each set: languages and means in sight, cross-lingual directions folded."""
-    changed = [row for row in found.rows if row.before != row.after]
+    changed = [row for row in found.rows if row.before != row.after or " → " in row.named]
     if not found.rows:
         return ["No metrics/evaluate.json here, nor before."]
     if not changed:
