@@ -184,7 +184,7 @@ def test_an_id_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     made = {str(path.relative_to(inside)) for path in inside.rglob("*") if path.is_file()}
     known = re.compile(
         r"(texts|prompts)/.*|(params|prices)\.yaml|own\.trec|data/(corpus|sample|query|candidate|grade/a)/fi\.parquet"
-        r"|data/benchmark/own/(benchmark\.json|fi-fi/(queries|qrels)\.parquet)|\.ledger/[\w./-]+"
+        r"|data/benchmark/own/(benchmark\.json|fi-fi/(queries|qrels)\.parquet)|metrics/query\.json|\.ledger/[\w./-]+"
     )
     assert [name for name in sorted(made) if not known.fullmatch(name)] == []
 
