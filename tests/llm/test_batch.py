@@ -141,7 +141,7 @@ def test_graded_batches_takes_in_what_no_stage_asks_for_any_more(
     for _ in range(3):
         batches()
     said = capsys.readouterr().out
-    assert "60 requests, at most $0.10: in_progress, 0 replies" in said
+    assert "60 requests, at most $0.11: in_progress, 0 replies" in said
     assert "completed, 60 replies of 60 requests" in said
     assert "0 batches under way, $0.00 reserved" in said
     assert spent(folder).paid == pytest.approx(buying.dollars(server) / 2)
