@@ -31,13 +31,17 @@ def spread() -> list[float]:
     return list(np.random.default_rng(1).uniform(0.3, 0.6, 40))
 
 
-def test_arms_that_are_equal_and_arms_without_an_interval(spread: list[float]) -> None:
+def test_arms_that_are_equal_and_arms_without_an_interval(
+    spread: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
     few = [spread[0] - 0.4, *spread[1:]]  # differs on one query: a bootstrap of that has no spread to speak of
     one = found([look(200, {"1": spread, "2": spread, "3": few})], [1, 2, 3])
     rows = {row["tau"]: row for row in calibrated.rows(one)}
     assert calibrated.behind(rows["1"]) == "-"
     assert calibrated.behind(rows["2"]) == "equal on every query"
-    assert calibrated.behind(rows["3"]).endswith("[no interval]")
+    assert calibrated.behind(rows["3"]).endswith("(no interval)")
+    calibrated.table(list(rows.values()), "nDCG@10", 0.95)
+    assert "(no interval)" in capsys.readouterr().out
     assert (rows["3"]["behind_low"], rows["3"]["shown"]) == (None, "no difference shown")
     assert calibrated.sentences(one, "fi", "1", ("2", "3"))[0].startswith("fi: no difference shown; tau 1 leads in")
 

@@ -153,7 +153,7 @@ def behind(row: dict[str, Any]) -> str:
     if row["shown"] in ("best shown", "leads"):
         return "-"
     if row["behind_low"] is None:
-        return f"{row['behind']:.4f} [no interval]"
+        return f"{row['behind']:.4f} (no interval)"
     if not row["behind_high"]:
         return "equal on every query"
     return f"{row['behind']:.4f} [{row['behind_low']:+.4f}, {row['behind_high']:+.4f}]"
