@@ -55,6 +55,19 @@ def test_a_smaller_tau_that_is_as_good_is_named(spread: list[float]) -> None:
     assert calibrated.sentences(one, "fi", "2.5", ())[0] == "fi: tau 2.5 is shown to beat every other"
 
 
+def test_an_arm_that_a_third_one_beat_is_not_said_to_be_beaten_by_the_best(spread: list[float]) -> None:
+    noise = np.random.default_rng(2).normal(0, 0.2, 40)
+    up = [[value + step for value in spread] for step in (0.0, 0.1, 0.3)]
+    unsure = [value + 0.05 + float(one) for value, one in zip(spread, noise - noise.mean(), strict=True)]
+    looks = [look(50, {"1": unsure, "2": up[1], "3": up[0]}), look(200, {"1": up[2], "2": up[1]})]
+    assert looks[0].out == ("3",)
+    one = found(looks, [1, 2, 3])
+    assert one.outcome.verdicts["fi"].open == ()
+    assert calibrated.sentences(one, "fi", "1", ())[0] == (
+        "fi: tau 1 is the last one left: shown to beat 2; 3 went out against another tau"
+    )
+
+
 def test_the_line_to_use_sets_all_that_was_calibrated(
     spread: list[float], monkeypatch: pytest.MonkeyPatch, root: Any
 ) -> None:

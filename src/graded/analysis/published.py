@@ -7,17 +7,25 @@ A published value stands beside a measured one only where the settings are the s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from math import isclose
 from typing import Any, NamedTuple
 
 
 class Published(NamedTuple):
-    """One published number and where it stands."""
+    """One published number, where it stands, and what it is: a change in percent, or a value of the metric."""
 
     value: float
     source: str
+    percent: bool = False
+
+    @property
+    def printed(self) -> str:
+        """The number with the decimals that it was published with."""
+        return f"{self.value:+}%" if self.percent else f"{self.value}"
 
 
 @cache
@@ -51,7 +59,7 @@ def table1(row: Mapping[str, Any]) -> Published | None:
         return Published(cells["alone"][tau], block["where"])
     if row["extra"] not in cells["extra"] or row["extra_size"] != block["extra_size"]:
         return None
-    return Published(cells["extra"][row["extra"]][tau]["percent"], block["where"])
+    return Published(cells["extra"][row["extra"]][tau]["percent"], block["where"], percent=True)
 
 
 def table2(row: Mapping[str, Any], taus: tuple[float, float]) -> Published | None:
@@ -61,7 +69,7 @@ def table2(row: Mapping[str, Any], taus: tuple[float, float]) -> Published | Non
     if not (trained and _same(row, block, size=block["size"]) and list(taus) == block["tau"]):
         return None
     value = block["percent"].get(row["query_lang"], {}).get(row["doc_lang"])
-    return None if value is None else Published(value, block["where"])
+    return None if value is None else Published(value, block["where"], percent=True)
 
 
 def reference(set_name: str, metric: str) -> list[dict[str, Any]]:
@@ -71,14 +79,29 @@ def reference(set_name: str, metric: str) -> list[dict[str, Any]]:
 
 
 def _same(row: Mapping[str, Any], block: Mapping[str, Any], *, size: int) -> bool:
-    recipe = load()["recipe"]
     return (
         row["set"] == block["set"]
         and row["metric"] == block["metric"]
         and row["size"] == size
         and row["count"] == "pairs"
-        and str(row["annotator"]).lower().startswith(block["annotator"])
-        and row["objective"] == recipe["objective"]
+        and _annotator(row, block["annotator"])
         and not row["share_mined"]
-        and str(recipe["encoder"]) in str(row["encoder"]).lower()
+        and _trained(row)
+    )
+
+
+def _annotator(row: Mapping[str, Any], wanted: str) -> bool:
+    """Return whether the annotator is the one wanted, or a dated snapshot of it; ``gpt-4o-mini`` is no ``gpt-4o``."""
+    return re.fullmatch(rf"{re.escape(wanted)}(-\d{{4}}-\d{{2}}-\d{{2}})?", str(row["annotator"]).lower()) is not None
+
+
+def _trained(row: Mapping[str, Any]) -> bool:
+    """Return whether a model was trained as the paper's: encoder, objective, epochs, batch, rate, all weights."""
+    recipe = load()["recipe"]
+    numbers = {"epochs": "epochs", "batch_size": "batch", "learning_rate": "learning_rate", "warmup_ratio": "warm_up"}
+    return (
+        str(row["encoder"]).lower() in (recipe["encoder"], f"{recipe['encoder_by']}/{recipe['encoder']}")
+        and row["objective"] == recipe["objective"]
+        and not row.get("lora_rank")
+        and all(row.get(ours) is not None and isclose(row[ours], recipe[theirs]) for ours, theirs in numbers.items())
     )

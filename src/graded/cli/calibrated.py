@@ -134,7 +134,7 @@ def sentences(found: Found, subject: str, best: str, open_arms: tuple[str, ...])
     """Return the finding of one subject: a line, and one more for each thing to know before it is used."""
     last = found.outcome.looks[subject][-1]
     if not open_arms:
-        lines = [f"{subject}: tau {best} is shown to beat every other"]
+        lines = [last_left(subject, best, found.outcome.looks[subject])]
     elif len(open_arms) == len(found.asked.arms[subject]) - 1:
         lines = [f"{subject}: no difference shown; tau {best} leads in {last.leads[best]:.0%} of query draws"]
     else:
@@ -146,6 +146,16 @@ def sentences(found: Found, subject: str, best: str, open_arms: tuple[str, ...])
         below = f"{last.means[best]:.4f} < {found.base[subject]:.4f}"
         lines.append(f"  at {last.size:,} pairs it is below the base encoder ({below}): train on more")
     return lines
+
+
+def last_left(subject: str, best: str, looks: list[Look]) -> str:
+    """Return what is shown where every other arm went out: those that the last one beat, and those that another did."""
+    beaten = {arm for look in looks if look.leader == best for arm, gap in look.gaps.items() if gap.low > 1e-12}
+    others = [arm for look in looks for arm in look.out if arm not in beaten]
+    if not others:
+        return f"{subject}: tau {best} is shown to beat every other"
+    own = f"shown to beat {', '.join(sorted(beaten))}; " if beaten else ""
+    return f"{subject}: tau {best} is the last one left: {own}{', '.join(others)} went out against another tau"
 
 
 def behind(row: dict[str, Any]) -> str:

@@ -10,14 +10,15 @@ import yaml
 
 from graded import params
 from graded.errors import DataError, MissingError
+from graded.experiments.manner import MANNER
 from graded.formats.record import read_record
 from graded.repository import git_says
 
 BENCHMARK = Path("data/benchmark")
 #: Files that only the root of a graded repository has.
 MAP = ("params.yaml", "dvc.yaml")
-#: Keys that say how a stage does its work, not what it makes.
-MANNER = ("memory_gb", "mode", "batch", "base_url", "reask", "dtype", "unit")
+#: Keys beside :data:`graded.experiments.manner.MANNER` that change a few of a stage's rows, not how many there are.
+FEW = ("reask", "dtype")
 
 
 class Missing(NamedTuple):
@@ -141,7 +142,7 @@ def differing(stages: Sequence[str], root: Path) -> list[str]:
 
 
 def _other(key: str, old: Any, new: Any) -> Iterator[str]:
-    if key.rpartition(".")[2] in MANNER or old == new:
+    if key.rpartition(".")[2] in (*MANNER, *FEW) or old == new:
         return
     if isinstance(old, dict) and isinstance(new, dict) and key.count(".") < 1:
         for name in {**old, **new}:

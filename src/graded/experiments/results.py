@@ -19,7 +19,7 @@ import numpy as np
 
 from graded import params
 from graded.errors import GradedError, MissingError
-from graded.experiments import durations, git, outs, tidy
+from graded.experiments import durations, git, manner, outs, tidy
 from graded.formats import table
 from graded.records import Direction
 
@@ -129,6 +129,11 @@ def settings(source: Source) -> dict[str, Any]:
         "objective": train.get("objective", "infonce"),
         "share_mined": negatives.get("share_mined", 0.0) if negatives.get("per_query") else None,
         "recipe": recipe(values),
+        "epochs": train.get("epochs") if train.get("budget", "epochs") == "epochs" else None,
+        "batch_size": train.get("batch_size"),
+        "learning_rate": train.get("learning_rate"),
+        "warmup_ratio": train.get("warmup_ratio"),
+        "lora_rank": (train.get("lora") or {}).get("rank"),
         "seed": values["seed"] if train.get("seed") is None else train["seed"],
         "_tau": values["tau"],
     }
@@ -137,14 +142,14 @@ def settings(source: Source) -> dict[str, Any]:
 def recipe(values: Mapping[str, Any]) -> str:
     """Return what else decides a result, as text: ``3 epochs #1a2b3c4``; experiments of two recipes are two things.
 
-    The hash is over params.yaml without the settings that have columns of their own, the seeds, what only decides
-    which benchmarks are searched, and what makes training fast or safe without changing it.
+    The hash is over params.yaml without what a sweep's columns hold (tau to share_mined), the seeds, what only decides
+    which benchmarks are searched, and what says how the work is done without changing its result.
     """
     train = {name: value for name, value in (values.get("train") or {}).items() if name not in APART}
     budget = train.pop("budget", "epochs")
     long = {name: train.pop(name, None) for name in ("epochs", "steps")}[budget]
     train["negatives"] = {name: one for name, one in (train.get("negatives") or {}).items() if name != "share_mined"}
-    rest = {name: value for name, value in values.items() if name not in OUTSIDE} | {"train": train}
+    rest = {name: manner.without(value) for name, value in values.items() if name not in OUTSIDE} | {"train": train}
     digest = sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()
     return f"{long:,} {budget} #{digest[:7]}" if isinstance(long, int) else f"#{digest[:7]}"
 
