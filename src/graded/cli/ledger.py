@@ -10,11 +10,13 @@ import typer
 from graded import params
 from graded.console import say
 from graded.errors import DataError, MissingError
-from graded.llm.census import census, export, repair, verify
+from graded.llm.census import census, export
 from graded.llm.ledger import Ledger
 from graded.llm.record import PROVENANCE, readings, record
+from graded.llm.repair import repair, verify
 from graded.llm.request import Model
 from graded.llm.share import merge, publish, pull
+from graded.llm.store import Store
 
 app = typer.Typer(
     help="The ledger of paid replies.\n\nExample: graded ledger status",
@@ -64,28 +66,38 @@ def status_command() -> None:
 
 @app.command("verify")
 def verify_command(
-    mend: Annotated[bool, typer.Option("--repair", help="keep what is whole of segments set aside")] = False,
+    mend: Annotated[bool, typer.Option("--repair", help="keep what is whole of damaged files")] = False,
 ) -> None:
     """Check every checksum of every file.
+
+    Damaged originals are kept in .ledger/aside, and what they cost goes on counting against the budget.
 
     Example: graded ledger verify --repair
     """
     store = Ledger().store
-    bad = 0
-    lines = files = 0
+    left = []
+    lines = files = repaired = 0
     for path, count, problem in verify(store):
         files, lines = files + 1, lines + count
-        if problem and mend and path.parent == store.aside:
-            say(f"{path}: {problem}; {repair(store, path):,} whole records kept in a new segment")
-        elif problem:
-            bad += 1
-            say(f"{path}: {problem}")
-    if bad:
-        raise DataError(
-            f"{bad} of {files} files are damaged; 'dvc checkout --force data/ledger.dvc' restores the snapshot, "
-            "'graded ledger verify --repair' keeps the whole records of segments that were set aside"
-        )
-    say(f"{files:,} files, {lines:,} lines: all checksums hold")
+        done = repair(store, path) if problem and mend else None
+        if problem:
+            say(f"{path}: {problem}" + (f"; {done}" if done else ""))
+        repaired += done is not None
+        if problem and not done:
+            left.append(path)
+    if left:
+        raise DataError(f"{len(left)} of {files} files are damaged; {_next(store, left, mended=mend)}")
+    others = f" but those of {repaired} repaired files, whose originals are in {store.aside}" if repaired else ""
+    say(f"{files:,} files, {lines:,} lines: all checksums hold{others}")
+
+
+def _next(store: Store, damaged: list[Path], *, mended: bool) -> str:
+    """Return the command that mends ``damaged``."""
+    if any(path.parent == store.snapshot for path in damaged):
+        return "'dvc checkout --force data/ledger.dvc' restores data/ledger"
+    if mended:
+        return "those of a process that still runs can be repaired once it has ended"
+    return "'graded ledger verify --repair' keeps what is whole of them"
 
 
 @app.command("merge")

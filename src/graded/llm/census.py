@@ -1,26 +1,22 @@
-"""What the ledger holds: counted, verified, repaired, exported."""
+"""What the ledger holds: counted and exported."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import zstandard
 
 from graded.errors import ParamError, one_of
 from graded.formats import table
 from graded.formats.atomic import atomic
 from graded.llm.keys import KEY, WIDTH
 from graded.llm.ledger import Ledger
-from graded.llm.lines import decode, whole
-from graded.llm.store import SUFFIX, Store, unpack
+from graded.llm.lines import decode
 
 COLUMNS = pa.schema(
     [("key", pa.string()), ("stage", pa.string()), ("language", pa.string()), ("family", pa.string()),
@@ -91,43 +87,6 @@ def census(ledger: Ledger) -> Census:
     return found
 
 
-class Verdict(NamedTuple):
-    """What a check of one file found."""
-
-    path: Path
-    lines: int
-    problem: str | None
-
-
-def verify(store: Store) -> Iterator[Verdict]:
-    """Check the name of each segment and the checksum of each line of each file."""
-    for path in [*store.segments().values(), *sorted(store.aside.glob(f"*{SUFFIX}"))]:
-        packed = path.read_bytes()
-        good, bad, torn = _lines(packed)
-        right = hashlib.sha256(packed).hexdigest() == path.name.removesuffix(SUFFIX)
-        problem = None if right else "its bytes are not what its name says"
-        if bad or torn:
-            problem = f"{bad} damaged lines" + (", its end cannot be unpacked" if torn else "")
-        yield Verdict(path, len(good), problem)
-    for path in store.writers().values():
-        data = path.read_bytes()
-        lines = data.splitlines(keepends=True)
-        bad = sum(not whole(line) for line in lines if line.endswith(b"\n"))
-        yield Verdict(path, len(lines) - bad, f"{bad} damaged lines" if bad else None)
-
-
-def repair(store: Store, path: Path) -> int:
-    """Replace a damaged segment that was set aside by one of its whole lines; return how many there were."""
-    good, _, _ = _lines(path.read_bytes())
-    writers = decode(good[0])["writers"] if good and decode(good[0])["kind"] == "segment" else {}
-    kept = [line for line in good if decode(line)["kind"] in ("reply", "lost")]
-    with store.lock():
-        if kept:
-            store.write_segment(writers, kept)
-        path.unlink()
-    return len(kept)
-
-
 def export(ledger: Ledger, path: Path) -> int:
     """Write every reply to ``path``, Parquet or JSONL by its name; return how many.
 
@@ -161,17 +120,3 @@ def _row(fields: dict[str, Any]) -> tuple[Any, ...]:
 
 def _clean(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "replace").decode()
-
-
-def _lines(packed: bytes) -> tuple[list[bytes], int, bool]:
-    """Return the whole lines of a segment, how many are damaged, and whether it could not be unpacked to its end."""
-    good, bad = [], 0
-    try:
-        for line in unpack(packed):
-            if whole(line):
-                good.append(line)
-            else:
-                bad += 1
-    except zstandard.ZstdError:
-        return good, bad, True
-    return good, bad, False

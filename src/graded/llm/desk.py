@@ -18,6 +18,7 @@ from graded.llm.client import Answer
 from graded.llm.feed import Feed, Item
 from graded.llm.ledger import Ledger
 from graded.llm.reply import to_json
+from graded.llm.store import SUFFIX
 from graded.llm.writer import Writer, now
 
 #: Files of ended writers that are made one segment when the next buyer starts.
@@ -45,6 +46,8 @@ class Desk:
             left = ledger.store.dead()
             if len(left) >= MANY:
                 ledger.store.seal(left)
+            for path in ledger.store.sealed.glob(f"*{SUFFIX}"):
+                ledger.store.keep_money(path)
         self.writer = Writer(ledger.store)
 
     def spread(self, feeds: Iterable[Feed]) -> None:

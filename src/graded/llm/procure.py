@@ -130,9 +130,10 @@ def allow(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
         raise DataError(f"{count:,} replies are missing, and nothing is bought: {why}")
     damage = ledger.store.damage()
     if damage:
+        team = all(path.parent == ledger.store.snapshot for path in damage)
+        mend = "restore them: dvc checkout --force data/ledger.dvc" if team else "run: graded ledger verify --repair"
         raise BudgetError(
-            f"{count:,} replies are missing while {len(damage)} files of the ledger are damaged ({damage[0]}); "
-            "restore them (dvc checkout --force data/ledger.dvc) or delete them to buy anew; see: graded ledger verify"
+            f"{count:,} replies are missing while {len(damage)} files of the ledger are damaged ({damage[0]}); {mend}"
         )
     if cap() <= 0:
         raise BudgetError(

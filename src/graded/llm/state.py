@@ -13,13 +13,15 @@ from typing import Any
 from graded.llm.batch_intent import Pending
 from graded.llm.keys import KeySet
 from graded.llm.lines import Entry, entry, entry_of, reply_key
-from graded.llm.store import Money, Store
+from graded.llm.money import Money, kept
+from graded.llm.store import Store
 
 
 class State:
     """Keys of all replies, and dollars of each writer of this clone; :meth:`refresh` takes in what others wrote.
 
-    Dollars of segments that came with the snapshot were spent elsewhere and are not counted here.
+    Dollars of segments that came with the snapshot were spent elsewhere and are not counted here. Those of this clone's
+    own segments are, also where a segment is damaged or deleted.
     """
 
     def __init__(self, store: Store) -> None:
@@ -33,6 +35,8 @@ class State:
         self._read: dict[str, int] = {}
         self._segments: set[str] = set()
         self._own: set[str] = set()
+        #: Dollars that are kept apart from their segments, by segment and writer.
+        self._kept: dict[str, dict[str, Money]] = {}
         self.pending = Pending(store.folder)
 
     def refresh(self) -> None:
@@ -54,6 +58,12 @@ class State:
             if name not in self._segments:
                 self._segments.add(name)
                 self._take_segment(name, self.store.read_segment(path))
+        self._kept |= kept(self.store.money, self._kept)
+        for one in self._kept.values():
+            for writer, money in one.items():
+                if writer not in writers:  # a left-over live file, whole, counts before what was kept of it
+                    self.held.pop(writer, None)
+                    self.money[writer] = money
 
     def in_flight(self, short: bytes) -> bool:
         """Did a living process (or this one itself) have this request in flight at the last refresh?

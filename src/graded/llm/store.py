@@ -2,7 +2,8 @@
 
     .ledger/live/<writer>.jsonl             one a writer, locked while it lives; a torn last line is dropped
     .ledger/segments/<sha256>.jsonl.zst     sealed, never changed, named by the hash of its bytes
-    .ledger/aside/                          segments whose bytes are not what their name says
+    .ledger/aside/                          segments whose bytes are not what their name says; <name>.damaged: the
+                                            original of what was repaired
     data/ledger/<sha256>.jsonl.zst          the team's snapshot, tracked by data/ledger.dvc
 
 A segment's first line names the writers it holds with their dollars; a live file of such a writer is a left-over.
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 import zstandard
@@ -26,18 +27,14 @@ import zstandard
 from graded.errors import DataError, MissingError
 from graded.formats import yaml12
 from graded.formats.atomic import atomic
-from graded.llm.lines import decode, encode, whole
+from graded.llm import money
+from graded.llm.damage import mended, split
+from graded.llm.lines import decode, encode
+from graded.llm.money import Money
 
 POINTER = Path("data/ledger.dvc")
 SUFFIX = ".jsonl.zst"
 LEVEL = 9
-
-
-class Money(NamedTuple):
-    """Dollars of one writer: ``paid`` by replies, ``lost`` to requests that may have been billed without a reply."""
-
-    paid: float
-    lost: float
 
 
 class Store:
@@ -47,6 +44,7 @@ class Store:
         self.root = root or Path(os.environ.get("DVC_ROOT") or ".")
         self.folder = self.root / ".ledger"
         self.live, self.sealed, self.aside = (self.folder / name for name in ("live", "segments", "aside"))
+        self.money = self.folder / "money"
         self.snapshot = self.root / "data" / "ledger"
         self.named: set[Path] = set()
 
@@ -74,9 +72,13 @@ class Store:
     def set_aside(self, path: Path) -> None:
         """Name a corrupt segment once; one of .ledger is moved away, one of the snapshot only passed over."""
         if path.parent == self.sealed:
+            self.keep_money(path)
             self.aside.mkdir(parents=True, exist_ok=True)
             path.replace(self.aside / path.name)
-            self.name(path, f"corrupt segment {path.name} set aside in {self.aside}; the rest is used")
+            self.name(
+                path,
+                f"corrupt segment {path.name} set aside in {self.aside}; the rest is used",
+            )
         else:
             self.name(path, f"corrupt segment {path} passed over; 'dvc checkout --force data/ledger.dvc' restores it")
 
@@ -98,11 +100,9 @@ class Store:
                 data = file.read()
         except FileNotFoundError:
             return [], start
-        end = data.rfind(b"\n") + 1
-        lines = [line + b"\n" for line in data[:end].split(b"\n")[:-1]]
-        good = [line for line in lines if whole(line)]
-        if len(good) < len(lines):
-            self.name(path, f"{len(lines) - len(good)} damaged lines of {path} passed over")
+        good, bad, end = split(data)
+        if bad:
+            self.name(path, f"{bad} damaged lines of {path} passed over")
         return good, start + end
 
     def check_snapshot(self) -> None:
@@ -155,24 +155,36 @@ class Store:
         Returns the segment, or None where there was nothing to keep.
         """
         kept: list[bytes] = []
-        writers: dict[str, Any] = {}
+        writers: dict[str, Money] = {}
         for path in files:
-            lines, money = settle(self.read_live(path)[0], carried=carried)
+            lines, dollars = settle(mended(path, self.aside), carried=carried)
             kept += lines
-            writers[path.stem] = list(money)
+            writers[path.stem] = dollars
         target = self.write_segment(writers, kept) if kept else None
         for path in files:
             path.unlink(missing_ok=True)
         return target
 
-    def write_segment(self, writers: Mapping[str, Any], lines: Iterable[bytes]) -> Path:
+    def write_segment(self, writers: Mapping[str, Money], lines: Iterable[bytes]) -> Path:
         """Write a segment of ``lines``, whose ``writers`` (name to dollars) its first line names; return its file."""
         head = encode({"key": "", "kind": "segment", "writers": writers})
         packed = zstandard.ZstdCompressor(level=LEVEL).compress(head + b"".join(lines))
         target = self.sealed / f"{hashlib.sha256(packed).hexdigest()}{SUFFIX}"
         with atomic(target) as temporary:
             temporary.write_bytes(packed)
+        money.keep(self.money, target.name.removesuffix(SUFFIX), writers)
         return target
+
+    def keep_money(self, path: Path) -> None:
+        """Keep the dollars of a segment apart from it, as far as they can be read, if they are not yet."""
+        name = path.name.removesuffix(SUFFIX)
+        if money.read(self.money / f"{name}.json") is None:
+            try:
+                writers = money.head_of(unpack(path.read_bytes()))
+            except zstandard.ZstdError:
+                writers = None
+            if writers is not None:
+                money.keep(self.money, name, writers)
 
 
 def pointer(root: Path) -> dict[str, Any]:
