@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import deque
@@ -12,6 +13,7 @@ import pytest
 
 from graded.cli.batches import batches
 from graded.errors import BudgetError, ParamError, ResumeError, ServiceError
+from graded.formats import table
 from graded.llm import batch_api
 from graded.llm.ledger import spent
 from graded.llm.request import BATCH
@@ -199,6 +201,46 @@ def test_an_online_buyer_leaves_the_requests_of_a_batch_alone(folder: Path, serv
     assert server.counts.kinds == {"batch ok": batching.PAIRS}
 
 
+def dense(folder: Path, server: StandIn, reserve: str) -> float:
+    """Measure short English texts one by one, return the dollars, and make ready a batch of Japanese ones."""
+    batching.set_up(folder, server, mode="online", pairs=100)
+    grade.main()
+    passages = [(f"d{number}", "", f"{number} {'日本語の文章です。' * 200}") for number in range(50)]
+    table.write_rows(folder / "data/sample/fi.parquet", table.PASSAGES, passages)
+    batching.params(server, reserve=reserve)
+    return buying.dollars(server)
+
+
+def test_a_batch_of_denser_texts_than_were_measured_stays_under_the_cap(
+    folder: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = dense(folder, server, "bytes")
+    monkeypatch.setenv("GRADED_BUDGET_USD", "0.25")
+    with pytest.raises(BudgetError, match=r"the cap of \$0.25 is reached"):
+        grade.main()
+    assert spent(folder).paid == pytest.approx((buying.dollars(server) + before) / 2)
+    assert 0.2 < spent(folder).paid <= 0.25
+    said = capsys.readouterr().out
+    assert re.search(
+        r"submitted, at most \$0.1\d\n\d+ requests more wait for room under the cap: a batch reserves", said
+    )
+    assert 0.25 - spent(folder).paid > 0.01, "a request costs $0.007 at most: it does not go on in ever smaller batches"
+    monkeypatch.setenv("GRADED_BUDGET_USD", "10")
+    grade.main()
+    assert server.counts.billed.total() == len(server.counts.billed) == 200
+
+
+def test_a_batch_reserved_by_what_was_measured_says_about_and_what_it_cost_more(
+    folder: Path, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = dense(folder, server, "measured")
+    grade.main()
+    said = capsys.readouterr().out
+    assert re.search(r"100 requests of grade.annotators.a submitted, about \$0.1\d\n", said)
+    assert re.search(r"batch batch_000001: it cost \$0.2\d, more than the \$0.1\d reserved for it\n", said)
+    assert spent(folder).paid == pytest.approx((buying.dollars(server) + before) / 2)
+
+
 def test_reservations_of_batches_follow_what_the_ledger_has_measured(folder: Path, server: StandIn) -> None:
     batching.set_up(folder, server, wait=False)
     with pytest.raises(ResumeError):
@@ -207,8 +249,8 @@ def test_reservations_of_batches_follow_what_the_ledger_has_measured(folder: Pat
     batching.params(server, "online", wait=True)
     grade.main()
     paid = spent(folder).paid
-    batching.params(server, annotators={"a": buying.judge(server, seed=3)}, wait=False)
-    with pytest.raises(ResumeError):
+    batching.params(server, annotators={"a": buying.judge(server, seed=3)}, wait=False, reserve="measured")
+    with pytest.raises(ResumeError, match=r"60 requests are submitted in 1 batches \(about \$"):
         grade.main()
     assert paid < spent(folder).reserved < 1.6 * paid < by_bytes
 

@@ -57,10 +57,9 @@ def _look(driver: Driver, folder: Folder) -> bool:
         say(str(error))
         return False
     what = "another process is at it" if seen is None else f"{seen.status}, {seen.replies:,} replies"
-    most = f"at most ${intent.usd:,.2f}"
     if unsent:
         what = "never sent, let go; the stage asks them when it runs again"
-    say(f"{intent.stage:<6} {intent.param:<34} {intent.requests:>7,} requests, {most}: {what}")
+    say(f"{intent.stage:<6} {intent.param:<34} {intent.requests:>7,} requests, {intent.dollars}: {what}")
     return True
 
 

@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from graded.console import Progress
+from graded.console import Progress, say
 from graded.errors import BudgetError, ResumeError, ServiceError
 from graded.llm.batch_drive import TRIES, Driver
 from graded.llm.batch_intent import Folder
-from graded.llm.batch_plan import Planner
+from graded.llm.batch_plan import LEAST, Planner
 from graded.llm.job import Batch, Want
 from graded.llm.keys import KeySet
 from graded.llm.ledger import Ledger
@@ -32,6 +32,8 @@ class Batches:
     def __init__(self, ledger: Ledger, wants: Sequence[Want], options: Batch, cap: float) -> None:
         self.ledger, self.options, self.cap = ledger, options, cap
         self.driver = Driver(ledger)
+        #: Dollars under the cap that a batch of what fits must have room for; 0 until this run has made one.
+        self.least = 0.0
         self.keys = KeySet()
         self._open = ExitStack()
         for want in wants:
@@ -57,17 +59,28 @@ class Batches:
         driver = self.driver
         if driver.crowded and self.mine():
             return False
-        planner = Planner(self.ledger, self.cap, self.options, driver.most)
+        room = self.cap - self.ledger.state.committed
+        planner = Planner(self.ledger, self.cap, self.options, driver.most, self.least)
         hopeless = {key for key, count in driver.failures.items() if count >= TRIES}
-        full, made = False, 0
+        full, made, left = False, 0, 0
         for want in wants:
             planned = planner.plan(want, hopeless)
             full, made = full or planned.full, made + len(planned.folders)
+            left += int(want.buy.sum()) - planned.requests
             for folder in planned.folders:
                 driver.advance(folder)
+        if made:
+            self.least = self.least or LEAST * room
+            if full:
+                self._later(left)
         if not made and not self.mine():
             self._stuck(full, len(hopeless))
         return bool(made)
+
+    def _later(self, left: int) -> None:
+        """Say that the cap has no room for all requests at once."""
+        why = ": a batch reserves all it can cost (see batch.reserve)" if self.options.reserve == "bytes" else ""
+        say(f"{left:,} requests more wait for room under the cap{why}")
 
     def _stuck(self, full: bool, hopeless: int) -> None:
         """Raise for requests that are missing, with no batch under way and none to be made."""
@@ -75,7 +88,7 @@ class Batches:
         if full:
             raise BudgetError(
                 f"the cap of ${self.cap:,.2f} is reached: ${state.paid:,.2f} paid, ${state.lost:,.2f} possibly paid, "
-                f"${state.reserved:,.2f} reserved; raise GRADED_BUDGET_USD to go on"
+                f"${state.reserved:,.2f} reserved, too little left for one more batch; raise GRADED_BUDGET_USD to go on"
             )
         if hopeless:
             kinds = ", ".join(f"{why}: {count:,}" for why, count in self.driver.reasons.most_common(5))
@@ -110,7 +123,8 @@ class Batches:
         total = sum(intent.requests for intent in intents)
         if not self.options.wait and intents:
             raise ResumeError(
-                f"{total:,} requests are submitted in {len(intents)} batches (at most "
+                f"{total:,} requests are submitted in {len(intents)} batches "
+                f"({'about' if any(intent.about for intent in intents) else 'at most'} "
                 f"${sum(intent.usd for intent in intents):,.2f}); run the same command again to take the replies in"
             )
         every = max(10.0, self.options.poll)

@@ -117,7 +117,7 @@ class Driver:
         intent = intent.model_copy(update={"batch_id": batch.id, "step": "submitted"})
         folder.write(intent)
         folder.input.unlink(missing_ok=True)
-        say(f"batch {batch.id}: {intent.requests:,} requests of {intent.param} submitted, at most ${intent.usd:,.2f}")
+        say(f"batch {batch.id}: {intent.requests:,} requests of {intent.param} submitted, {intent.dollars}")
         return intent
 
     async def _take_in(self, folder: Folder, intent: Intent, batch: Any, api: Api) -> int:
@@ -146,6 +146,8 @@ class Driver:
             self.failures[key] += TRIES if in_vain else 1
         self.reasons += intake.reasons
         say(f"batch {batch.id}: {batch.status}, {intake.replies:,} replies of {intent.requests:,} requests")
+        if round(intake.usd, 6) > round(intent.usd, 6):
+            say(f"batch {batch.id}: it cost ${intake.usd:,.2f}, more than the ${intent.usd:,.2f} reserved for it")
         self._judge(intent, batch, intake.replies)
         return intake.replies
 

@@ -1,7 +1,7 @@
 """Batches that are under way, as folders of the ledger: written before anything is sent, gone when all is taken in.
 
-    .ledger/batches/<name>/intent.json      what was asked for, of whom, for how much at most, and how far it has come
-    .ledger/batches/<name>/requests.jsonl   one [key, language, characters, dollars at most] a request
+    .ledger/batches/<name>/intent.json      what was asked for, of whom, for how much, and how far it has come
+    .ledger/batches/<name>/requests.jsonl   one [key, language, characters, dollars reserved] a request
     .ledger/batches/<name>/input.jsonl      the file to upload; removed once the batch exists
 
 A folder appears whole, by one rename. Its requests are nobody else's to buy, and its dollars are reserved, for as
@@ -34,7 +34,8 @@ class Intent(BaseModel):
     """One batch to be, or that is.
 
     ``model`` is the annotator as in params.yaml (no secret is in it), ``sha256`` that of the input file, ``listed``
-    that of requests.jsonl (None: made before it was kept), ``created`` the milliseconds since 1970.
+    that of requests.jsonl (None: made before it was kept), ``created`` the milliseconds since 1970. ``usd`` is
+    reserved: the most it can cost, or ``about`` what it will.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,10 +52,16 @@ class Intent(BaseModel):
     step: Step = "planned"
     file_id: str | None = None
     batch_id: str | None = None
+    about: bool = False
+
+    @property
+    def dollars(self) -> str:
+        """What it will cost, in words."""
+        return f"{'about' if self.about else 'at most'} ${self.usd:,.2f}"
 
 
 class Request(NamedTuple):
-    """One request of a batch; ``usd`` is the most it can cost."""
+    """One request of a batch; ``usd`` is what is reserved for it."""
 
     key: bytes
     language: str

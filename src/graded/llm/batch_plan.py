@@ -23,25 +23,33 @@ from graded.llm.request import BATCH, Model
 from graded.llm.tokens import Rates
 from graded.llm.writer import now
 
-#: Tokens reserved for a prompt, over what the ledger's own usage makes of its length.
+#: Tokens reserved for a prompt, over what the ledger's own usage makes of its length, where that is asked for.
 MARGIN = 1.25
+#: Share of a run's first room under the cap below which what room is left is not worth one more batch.
+LEAST = 0.1
 
 
 class Planned(NamedTuple):
-    """What planning came to: batches under way now, and whether the cap left some requests out."""
+    """What planning came to: batches under way now, their requests, and whether the cap left some others out."""
 
     folders: list[Folder]
+    requests: int
     full: bool
 
 
 class Planner:
-    """Makes batches of the missing requests of wants, each durable and reserved before anything is sent."""
+    """Makes batches of the missing requests of wants, each durable and reserved before anything is sent.
 
-    def __init__(self, ledger: Ledger, cap: float, options: Batch, most: int | None = None) -> None:
+    ``most`` are the requests a batch, where the endpoint has said that a larger one is too much. With less than
+    ``least`` dollars of room under the cap no batch is made of what fits: as each settles at a part of what it had
+    reserved, ever smaller ones would follow, a day each.
+    """
+
+    def __init__(self, ledger: Ledger, cap: float, options: Batch, most: int | None = None, least: float = 0.0) -> None:
         self.ledger, self.cap, self.options = ledger, cap, options
         self.table = prices.load()
         self.rates = Rates(ledger)
-        #: Requests a batch, at most, where the endpoint has said that a larger one is too much.
+        self.least = least
         self.most = most or max(BATCH.values())
 
     def plan(self, want: Want, skip: set[bytes]) -> Planned:
@@ -51,20 +59,23 @@ class Planner:
         batched = model.model_copy(update={"deployment": model.batch_deployment or model.deployment})
         items = _Items(replace(want, job=replace(want.job, model=batched)), price, skip)
         made: list[Folder] = []
+        requests = 0
         while True:
             with self.ledger.store.lock("budget"):
                 self.ledger.state.refresh()
-                folder, full = self._part(want, price, items)
+                folder, count, full = self._part(want, price, items)
+            requests += count
             if folder is not None:
                 made.append(folder)
             if folder is None or full:
-                return Planned(made, full)
+                return Planned(made, requests, full)
 
-    def _part(self, want: Want, price: Price, items: _Items) -> tuple[Folder | None, bool]:
-        """Make one batch; the budget is locked, so that nobody reserves beside it."""
+    def _part(self, want: Want, price: Price, items: _Items) -> tuple[Folder | None, int, bool]:
+        """Make one batch and count its requests; the budget is locked, so that nobody reserves beside it."""
         model, state = want.job.model, self.ledger.state
         most = min(self.options.requests or BATCH[model.family], BATCH[model.family], self.most)
         room = self.cap - state.committed
+        short = room < self.least
         for old in state.pending.path.glob(".*.tmp"):  # of a process that died while it was planning
             shutil.rmtree(old, ignore_errors=True)
         name = secrets.token_hex(8)
@@ -88,20 +99,21 @@ class Planner:
                 taken.append(Request(item.key, item.language, item.size, usd))
             file.flush()
             os.fsync(file.fileno())
-        if not taken:
+        if not taken or (full and short):
             shutil.rmtree(path)
-            return None, full
+            return None, 0, full
         listed = folder.write_requests(taken)
         dollars = sum(one.usd for one in taken)
         folder.write(
             Intent(
                 name=name, stage=want.job.stage, param=want.job.param, model=_plain(model), requests=len(taken),
                 usd=dollars, sha256=digest.hexdigest(), listed=listed, created=now(),
+                about=self.options.reserve == "measured",
             )
         )  # fmt: skip
         path.rename(state.pending.path / name)
         _sync(state.pending.path / name)
-        return Folder(state.pending.path / name), full
+        return Folder(state.pending.path / name), len(taken), full
 
     def _free(self, item: Item) -> bool:
         """Is this request neither answered, nor in a batch, nor in flight in another process?"""
@@ -114,12 +126,14 @@ class Planner:
         return head.encode() + item.data + b"}\n"
 
     def _worst(self, item: Item, price: Price, want: Want) -> float:
-        """Return what one request can cost: by its bytes, or by :data:`MARGIN` over what was measured, if less.
+        """Return the dollars to reserve for one request: what its bytes can cost, which the cap surely holds.
 
-        The bytes bound every prompt, at three or four times its price. For one request in flight that is little
-        money; for 50,000 in a batch it would keep most of a budget idle for a day.
+        That is three to five times what they will. Where it is asked for, :data:`MARGIN` over what was measured is
+        reserved instead: texts with more tokens a character than those before can then pass the cap.
         """
         model = want.job.model
+        if self.options.reserve == "bytes":
+            return item.worst * self.table.batch
         rate = self.rates.of(want.job.stage, model.family, model.model, item.language)
         worst = item.worst
         if rate.measured:

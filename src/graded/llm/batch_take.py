@@ -40,6 +40,8 @@ class Intake:
         self.hidden = [one.encode() for one in secrets()]
         self.left = {custom_id(one.key): one for one in requests}
         self.replies = 0
+        #: Dollars of all its lines, those of ``done`` too.
+        self.usd = 0.0
         #: Requests of which a line says that they were run.
         self.run = 0
         #: Requests that were run and have no reply: the key, and whether asking again is in vain.
@@ -55,6 +57,7 @@ class Intake:
             if request is None or record is None:
                 continue
             self.replies += record["kind"] == "reply"
+            self.usd += record["usd"]
             if record["key"] not in self.done:
                 group.append(record)
             if len(group) >= GROUP:
@@ -66,6 +69,7 @@ class Intake:
         """Count what is left as possibly paid: the batch says that it ran them, and no line speaks of them."""
         why = "no line in the batch's files"
         records = [record(one, self.intent, "lost", one.usd, why=why) for one in self.left.values()]
+        self.usd += sum(one["usd"] for one in records)
         self._write([one for one in records if one["key"] not in self.done], writer)
         self.failed += [(one.key, False) for one in self.left.values()]
         self.reasons[why] += len(self.left)

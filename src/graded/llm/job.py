@@ -41,6 +41,9 @@ class Batch(Section):
     wait: bool = Field(True, description="false: leave with exit code 4 once they are submitted; run again later")
     poll: float = Field(30.0, gt=0, description="seconds between looks at a batch")
     requests: int | None = Field(None, gt=0, description="requests a batch, at most; null: the endpoint's limit")
+    reserve: Literal["bytes", "measured"] = Field(
+        "bytes", description="bytes: what a batch costs at most; measured: about, by the ledger's usage"
+    )
     at_least: int = Field(2000, ge=0, description="mode auto: missing replies from which on a batch is made")
 
 

@@ -66,6 +66,7 @@ def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
     from graded.llm.batch import Batches
 
     with Batches(ledger, missing, how.batch, cap()) as batches:
+        said = False
         while True:
             batches.collect()
             missing = _without(missing, ledger.state.known)
@@ -73,7 +74,8 @@ def procure(ledger: Ledger, missing: list[Want], how: How) -> None:
                 return
             fresh = _without(missing, ledger.state.pending.keys)
             if fresh:
-                allow(ledger, fresh, how)
+                allow(ledger, fresh, how, quiet=said)
+                said = True
             by_batch = [want for want in fresh if how.batched(want)]
             one_by_one = [want for want in fresh if not how.batched(want)]
             submitted = bool(by_batch) and batches.submit(by_batch)
@@ -107,8 +109,8 @@ def check_recorded(wants: Sequence[Want]) -> None:
             )
 
 
-def allow(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
-    """Return where ``wants`` may be bought, and say what is about to be.
+def allow(ledger: Ledger, wants: Sequence[Want], how: How, *, quiet: bool = False) -> None:
+    """Return where ``wants`` may be bought, and say what is about to be, unless ``quiet``: it is part of what was said.
 
     Raises:
         BudgetError: there is no budget; says how many replies are missing and about what they cost.
@@ -144,7 +146,7 @@ def allow(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
     room = cap() - ledger.state.committed
     if dollars > room:
         said.append(f"GRADED_BUDGET_USD leaves ${max(room, 0.0):,.2f} of that: buying stops there")
-    for text in said:
+    for text in [] if quiet else said:
         say(text)
 
 
