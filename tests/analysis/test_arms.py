@@ -84,6 +84,15 @@ def test_mappings_of_tau_are_lines_of_their_own() -> None:
     }  # fmt: skip
 
 
+def test_all_there_is_has_one_size_at_each_tau() -> None:
+    rows = [
+        one(str(tau), 0.5, doc_lang="en", tau_target=tau, size=None, count="positives", train_positives=positives)
+        for tau, positives in ((1.0, 300), (3.0, 100))
+    ]
+    (figure,) = drawn(rows, "across")
+    assert [one["tau"] for one in figure.rows] == [1.0, 3.0]
+
+
 def test_positives_are_called_so() -> None:
     rows = [one(str(size), 0.5, size=size, count="positives") for size in (200, 400)]
     (figure,) = drawn(rows, "curves")

@@ -20,7 +20,7 @@ class Arm(NamedTuple):
     """All that makes a model but its seed; ``recipe`` stands for every setting without a name here.
 
     ``tau`` is of the languages trained on: `2`, `2, fi 1` (2, in Finnish 1) or, of a mixture, `fi 1, en 3`. ``size`` is
-    null where a mixture takes all there is.
+    that of all graded pairs where no size is set, null in a mixture.
     """
 
     encoder: str
@@ -38,9 +38,10 @@ class Arm(NamedTuple):
 
 def arm(row: Row) -> Arm:
     """Return the arm of a row: equal for two rows if their models differ in the seed at most."""
+    size = row["train_pairs"] if row["size"] is None and row["extra"] is None else row["size"]
     return Arm(
         row["encoder"], row["annotator"], row["objective"], row["share_mined"], row["recipe"], row["count"],
-        row["target"], tau(row), size_of(row) if row["extra"] is None else row["size"], row["extra"], row["extra_size"],
+        row["target"], tau(row), size, row["extra"], row["extra_size"],
     )  # fmt: skip
 
 

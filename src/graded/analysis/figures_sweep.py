@@ -12,7 +12,7 @@ from typing import Any
 
 from graded.analysis import figures_theme as theme
 from graded.analysis import published
-from graded.analysis.arms import by_tau, comparable, counted, groups, pooled, seeds, size_of, sized, tau
+from graded.analysis.arms import arm, by_tau, comparable, counted, groups, pooled, seeds, size_of, sized, tau
 from graded.analysis.figures import Figure, Key, Panel, Row
 from graded.analysis.figures_rows import base_value, language, mined_rows, trained, without_about
 from graded.analysis.figures_run import span
@@ -42,7 +42,7 @@ def curves(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
     for lang in published.in_order({row["query_lang"] for row in mine}):
         points = []
         own = (row for row in mine if row["query_lang"] == lang)
-        for (_, text, size), cell in groups(own, _tau_size):
+        for (_, text, size, _), cell in groups(own, _tau_size):
             value, low, high = pooled(cell)
             about = (
                 f"{language_name(lang)}, τ {text}, {size:,} {what.split()[-1]}: {metric} {value:.4f}{span(low, high)}"
@@ -163,8 +163,8 @@ def _shares(points: list[dict[str, Any]], names: list[str], base: float | None, 
     return alt.layer(*layers).properties(width=235, height=170)
 
 
-def _tau_size(row: Row) -> tuple[tuple[bool, float, str], str, int]:
-    return by_tau(tau(row)), tau(row), size_of(row) or 0
+def _tau_size(row: Row) -> tuple[tuple[bool, float, str], str, int, int]:
+    return by_tau(tau(row)), tau(row), size_of(row) or 0, arm(row).size or 0
 
 
 def _kind(row: Row) -> tuple[str, tuple[bool, float, str], str]:
