@@ -65,7 +65,7 @@ def configure(target: Path, values: dict[str, Any]) -> None:
     params.write_text(overlay(params.read_text("utf-8"), PROFILE.read_text("utf-8")), encoding="utf-8")
     clones.lay(params, values)
     free = {"input": 0, "cached": 0, "output": 0, "source": "own server"}
-    prices = {"models": {"vllm": {"questions": free, "judgements": free}}}
+    prices = {"date": "2026-11-21", "models": {"vllm": {"questions": free, "judgements": free}}}
     (target.parent / "prices.yaml").write_text(yaml.safe_dump(prices), encoding="utf-8")
 
 

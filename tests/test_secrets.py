@@ -142,7 +142,9 @@ def small(target: Path, own: str) -> None:
     }  # fmt: skip
     clones.lay(target / "params.yaml", values)
     free = {"input": 0, "cached": 0, "output": 0, "source": "own server"}
-    (target / "own.yaml").write_text(yaml.safe_dump({"models": {"vllm": {"judge": free}}}), encoding="utf-8")
+    (target / "own.yaml").write_text(
+        yaml.safe_dump({"date": "2026-11-21", "models": {"vllm": {"judge": free}}}), encoding="utf-8"
+    )
 
 
 @pytest.mark.slow

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from graded.errors import ParamError, one_of
 from graded.formats import yaml12
@@ -20,11 +21,21 @@ PRICES = Path("prices.yaml")
 class Price(Section):
     """Dollars per million tokens."""
 
-    input: float = Field(ge=0, description="prompt tokens")
-    cached: float | None = Field(None, ge=0, description="prompt tokens that the endpoint had cached; null: as input")
-    output: float = Field(ge=0, description="completion tokens")
+    input: float = Field(ge=0, allow_inf_nan=False, description="prompt tokens")
+    cached: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="prompt tokens that the endpoint had cached; null: as input"
+    )
+    output: float = Field(ge=0, allow_inf_nan=False, description="completion tokens")
     source: str = Field(min_length=1, description="where the price stands, or `own server`")
     date: str | None = Field(None, description="when it was read there; null: the file's date")
+
+    @model_validator(mode="after")
+    def _check(self) -> Price:
+        if self.cached is not None and self.cached > self.input:
+            raise ValueError(f"cached: received {self.cached:g}; expected at most the {self.input:g} of input")
+        if self.date is not None:
+            check_date(self.date)
+        return self
 
     def dollars(self, usage: Usage) -> float:
         """Return the price of one reply."""
@@ -78,12 +89,42 @@ def load() -> Prices:
     top = _read(Path(over))
     models = {**base["models"]}
     for family, entries in top["models"].items():
-        models[family] = {**(models.get(family) or {}), **entries}
+        models[family] = {**(models.get(family) or {}), **(entries or {})}
     return Prices(models, top.get("batch", base.get("batch", 1.0)), Path(over))
 
 
 def _read(path: Path) -> dict[str, Any]:
     values = yaml12.read_mapping(path, "it holds the price of each model")
-    if not isinstance(values.get("models"), dict):
+    for name in values:
+        if name not in ("date", "batch", "models"):
+            raise ParamError(f"{path}: {one_of(name, ('date', 'batch', 'models'))}")
+    models = values.get("models")
+    if not isinstance(models, dict):
         raise ParamError(f"{path}: expected a mapping with 'models'")
+    for family, entries in models.items():
+        if not isinstance(entries, dict | None):
+            raise ParamError(f"{path}: models.{family}: received {entries!r}; expected a mapping of models to prices")
+    factor = values.get("batch", 1.0)
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 1:
+        raise ParamError(
+            f"{path}: batch: received {factor!r}; expected what a batch costs of the price, above 0 and up to 1, as 0.5"
+        )
+    if "date" not in values:
+        raise ParamError(f"{path}: date is missing; say when its prices were read, such as date: 2026-11-21")
+    try:
+        check_date(values["date"])
+    except ValueError as error:
+        raise ParamError(f"{path}: {error}") from None
     return values
+
+
+def check_date(value: Any) -> None:
+    """Return where ``value`` is a day as text, such as 2026-11-21.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"date: received {value!r}; expected a day such as 2026-11-21") from None
