@@ -70,7 +70,7 @@ def give_up(ledger: Ledger, name: str) -> tuple[Intent, float]:
         intent, requests = _read(folder)
         if intent.step == "planned":
             requests = []
-        elif intent.step == "taking":
+        elif intent.batch_id is not None:  # what was taken in, or given up by a process that died, is counted
             done = taken(ledger.store, str(intent.batch_id))
             requests = [one for one in requests if one.key.hex() not in done]
         with Writer(ledger.store) as writer:
