@@ -17,8 +17,9 @@ RATES = {
     "fa": 0.38, "hi": 0.35, "bn": 0.40, "te": 0.45, "th": 0.45, "ko": 0.60, "ja": 0.75, "zh": 0.80, "yo": 0.45,
 }  # fmt: skip
 OTHER = 0.45
-#: Completion tokens of a grade where nothing was measured yet, and characters of a query that is not written yet.
-GRADE, QUERY = 4.0, 45
+#: Completion tokens of a grade where nothing was measured yet (`[2]` is three), and characters of a query that is not
+#: written yet.
+GRADE, QUERY = 3.0, 45
 
 
 class Rate(NamedTuple):
