@@ -93,6 +93,7 @@ def stage(report: Report, passages: int, seconds: float) -> None:
     folder = CACHE / f"stage-{passages}"
     state = folder / "state.json"
     if not state.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
         # In a process of its own: Linux adds what this one has held to its children's peaks.
         code = f"from bench.retrieve import workspace, Path; workspace(Path({str(folder)!r}), {passages})"
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

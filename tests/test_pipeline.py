@@ -88,7 +88,7 @@ def test_tau_per_language_and_fewer_languages(project: Path) -> None:
     ("change", "says"),
     [
         ("tau=5", "tau: received 5"),
-        ("train.epochs=-1", "train.epochs: received -1"),
+        pytest.param("train.epochs=-1", "train.epochs: received -1", marks=pytest.mark.slow),
     ],
 )
 def test_a_bad_value_is_one_line_and_changes_no_result(project: Path, change: str, says: str) -> None:

@@ -13,6 +13,7 @@ from graded.analysis import offline
 pytestmark = pytest.mark.xdist_group("chromium")
 
 
+@pytest.mark.slow
 def test_curves_need_no_network(chromium: Any, tmp_path: Path) -> None:
     def run(*command: str) -> None:
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

@@ -57,6 +57,7 @@ def test_params_metrics_and_noise(repo: Path) -> None:
     assert "to" in rows["fi"].split(" | ")[4]
 
 
+@pytest.mark.slow
 def test_without_the_values_of_queries_git_alone_says_what_changed(repo: Path, tmp_path: Path) -> None:
     toy.run(tmp_path, "git", "clone", "--quiet", "--branch", "change", str(repo), "clone")
     clone = tmp_path / "clone"

@@ -49,6 +49,7 @@ def swept(repo: Path) -> Path:
     return repo
 
 
+@pytest.mark.slow
 def test_a_sweep_from_start_to_table(repo: Path) -> None:
     write_sweep(repo, [1, 2.5])
     said = graded(repo, "sweep", "mini", code=1)
@@ -70,6 +71,7 @@ def test_a_sweep_from_start_to_table(repo: Path) -> None:
     assert toy.run(repo, "git", "status", "--porcelain", "--untracked-files=no") == ""
 
 
+@pytest.mark.slow
 def test_equal_means_equal_params_and_source(swept: Path) -> None:
     repo = swept
     write_sweep(repo, [1, 3])
