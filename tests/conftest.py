@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
+
+from graded.retrieval.threads import cores
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
@@ -55,3 +58,8 @@ def purse(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GRADED_BUDGET_USD", "1000")
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     return here
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Workers of `-n auto`: the cores this process may use; xdist counts the machine's."""
+    return min(cores(), psutil.cpu_count(logical=False) or cores())
