@@ -120,6 +120,7 @@ def test_what_a_dead_planner_left_is_removed(folder: Path, server: StandIn) -> N
     assert not list(Path(".ledger/batches").iterdir())
 
 
+@pytest.mark.slow  # SIGTERM once left the process waiting for a minute, in four runs of the suite; not understood yet
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_the_batches_to_go_on(folder: Path, server: StandIn, number: signal.Signals) -> None:
     batching.set_up(folder, server, poll=0.2)
