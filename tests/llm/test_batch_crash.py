@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,6 @@ def test_what_a_dead_planner_left_is_removed(folder: Path, server: StandIn) -> N
     assert not list(Path(".ledger/batches").iterdir())
 
 
-@pytest.mark.slow  # SIGTERM once left the process waiting for a minute, in four runs of the suite; not understood yet
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_the_batches_to_go_on(folder: Path, server: StandIn, number: signal.Signals) -> None:
     batching.set_up(folder, server, poll=0.2)
@@ -135,6 +135,31 @@ def test_a_signal_leaves_the_batches_to_go_on(folder: Path, server: StandIn, num
     assert len(said.strip().splitlines()) == 1
     server.batches.batches["batch_000001"].plan = Plan()
     server.batches.batches["batch_000001"].step = 0
+    grade.main()
+    assert (len(server.batches.batches), server.counts.billed.total()) == (1, batching.PAIRS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_inside_a_call_is_not_lost(
+    folder: Path, server: StandIn, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client library tries a call again after any exception, also after one that a signal's handler raised."""
+    batching.set_up(folder, server)
+    server.batches.plan = Plan(("validating", *["in_progress"] * 20, "completed"))
+    retrieve, calls = batch_api.Api.retrieve, 0
+
+    async def retrieving(self: batch_api.Api, batch_id: str) -> Any:
+        nonlocal calls
+        calls += 1
+        with suppress(Exception):
+            if calls == 3:
+                os.kill(os.getpid(), number)
+        return await retrieve(self, batch_id)
+
+    monkeypatch.setattr(batch_api.Api, "retrieve", retrieving)
+    with pytest.raises(ResumeError, match=f"stopped by {number.name}; the batches go on"):
+        grade.main()
+    assert calls == 3
     grade.main()
     assert (len(server.batches.batches), server.counts.billed.total()) == (1, batching.PAIRS)
 

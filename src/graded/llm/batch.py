@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from graded.console import Progress, say
 from graded.errors import BudgetError, ResumeError, ServiceError
@@ -40,7 +37,7 @@ class Batches:
             self.keys.extend(want.keys[want.buy])
 
     def __enter__(self) -> Self:
-        self._open.enter_context(_resumable())
+        self._open.enter_context(self.driver.loop.stoppable())
         self._open.enter_context(self.driver)
         return self
 
@@ -117,7 +114,7 @@ class Batches:
         """
         folders = self.mine()
         if not folders:  # what is missing is in flight in another process
-            time.sleep(min(self.options.poll, LOOK))
+            self.driver.loop.sleep(min(self.options.poll, LOOK))
             return
         intents = [intent for folder in folders if (intent := folder.read()) is not None]
         total = sum(intent.requests for intent in intents)
@@ -130,7 +127,7 @@ class Batches:
         every = max(10.0, self.options.poll)
         with Progress(f"{len(intents)} batches", total, "replies", every=every) as progress:
             while len(self.mine()) == len(folders):
-                time.sleep(self.options.poll)
+                self.driver.loop.sleep(self.options.poll)
                 seen = [self.driver.advance(folder) for folder in folders]
                 done = sum(one.replies for one in seen if one is not None)
                 progress.update(max(done - progress.done, 0), self._money())
@@ -139,21 +136,3 @@ class Batches:
         """Return the dollars spent; taking in what was submitted needs no budget, so there may be no cap."""
         state = self.ledger.state
         return f"${state.paid + state.lost:,.2f}" + (f" of ${self.cap:,.2f}" if self.cap else " spent")
-
-
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """While open, Ctrl-C and SIGTERM raise a ResumeError."""
-
-    def stop(number: int, _: object) -> None:
-        name = signal.Signals(number).name
-        raise ResumeError(f"stopped by {name}; the batches go on without us, and the same command takes them in")
-
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

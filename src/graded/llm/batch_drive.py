@@ -8,7 +8,6 @@ endpoint's list and never created blindly. What an ended batch did not answer is
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -18,6 +17,7 @@ from graded.console import say
 from graded.errors import ResumeError, ServiceError
 from graded.llm.batch_api import ENDED, Api, connect
 from graded.llm.batch_intent import Folder, Intent
+from graded.llm.batch_loop import Loop
 from graded.llm.batch_take import Intake, taken
 from graded.llm.ledger import Ledger
 from graded.llm.request import Model
@@ -49,7 +49,7 @@ class Driver:
         #: Has the endpoint said that too many tokens are enqueued, and how many requests a batch may have since.
         self.crowded = False
         self.most: int | None = None
-        self._runner = asyncio.Runner()
+        self.loop = Loop()
         self._open = AsyncExitStack()
         self._apis: dict[str, Api] = {}
 
@@ -59,8 +59,7 @@ class Driver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._runner.run(self._open.aclose())
-        self._runner.close()
+        self.loop.close(self._open.aclose())
 
     def advance(self, folder: Folder) -> Seen | None:
         """Take one batch a step further; None where another process is at it, or it has ended.
@@ -68,9 +67,9 @@ class Driver:
         Raises:
             ServiceError: the endpoint refuses, or the batch failed.
             DataError: the batch's folder is damaged.
-            ResumeError: the batch was cancelled by hand; what it had is taken in.
+            ResumeError: the batch was cancelled by hand, and what it had is taken in; or a signal came.
         """
-        return self._runner.run(self._advance(folder))
+        return self.loop.run(self._advance(folder))
 
     async def _advance(self, folder: Folder) -> Seen | None:
         with folder.lock() as held:
