@@ -53,10 +53,13 @@ def environment(folder: Path, budget: float) -> dict[str, str]:
     return {**kept, "GRADED_BUDGET_USD": str(budget), "OPENAI_API_KEY": "k", "PYTHONPATH": str(ROOT)}
 
 
-def start(folder: Path, budget: float = 1000.0, stage: str = "grade") -> subprocess.Popen[str]:
-    """Start a stage in a process of its own."""
+def start(
+    folder: Path, budget: float = 1000.0, stage: str = "grade", root: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start a stage in a process of its own; ``root`` is the clone that ``folder`` is a temporary copy of, if it is."""
+    variables = environment(folder, budget) | ({"DVC_ROOT": str(root)} if root else {})
     return subprocess.Popen(
-        [sys.executable, "-m", f"graded.stages.{stage}"], cwd=folder, env=environment(folder, budget), text=True,
+        [sys.executable, "-m", f"graded.stages.{stage}"], cwd=folder, env=variables, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 

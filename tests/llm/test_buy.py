@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from collections import Counter
@@ -11,7 +12,7 @@ import pytest
 
 from graded.errors import BudgetError, MissingError, ServiceError
 from graded.formats import table
-from graded.llm.ledger import Ledger, last_run, spent
+from graded.llm.ledger import RUNS, Ledger, last_run, spent
 from graded.llm.lines import decode
 from graded.stages import grade, query
 from tests.llm import buying
@@ -112,8 +113,9 @@ def test_a_reply_that_costs_more_than_it_can_is_said(folder: Path, capsys: pytes
 def test_two_processes_share_one_ledger(folder: Path) -> None:
     with StandIn() as server:
         buying.make(folder, server, pairs=1000, in_flight=64)
+        copy = Path(shutil.copytree(folder, folder / "copy"))
         server.pause_after = 0
-        both = [buying.start(folder) for _ in range(2)]
+        both = [buying.start(folder), buying.start(copy, root=folder)]
         buying.until(lambda: server.in_flight > 64)  # more than one alone has
         server.resume()
         said = [process.communicate(timeout=60) for process in both]
@@ -121,6 +123,10 @@ def test_two_processes_share_one_ledger(folder: Path) -> None:
         assert server.counts.requests.total() == len(server.counts.billed) == 1000
     kinds = [[decode(line)["kind"] for line in path.open("rb")] for path in (folder / ".ledger/live").iterdir()]
     assert sorted("reply" in one for one in kinds) == [True, True]
+    notes = [json.loads((at / RUNS / "grade.json").read_text()) for at in (folder, copy)]
+    assert sorted(note["bought"] for note in notes) == sorted(one.count("reply") for one in kinds)
+    assert [note["reused"] + note["bought"] for note in notes] == [1000, 1000]
+    assert sum(note["dollars"] for note in notes) == pytest.approx(spent(folder).paid)
 
 
 def test_killed_again_and_again_it_loses_nothing_that_was_kept(folder: Path) -> None:

@@ -42,9 +42,10 @@ def annotate(
         MissingError, BudgetError: replies are missing and may not be bought; the text says how many and what to do.
     """
     wants = [Want(job, 1) for job in jobs]
-    before, counts = ledger.state.paid, [0, 0]
-    found = _round(ledger, wants, dtype, read, how, counts)
-    rows = sum(counts)
+    store = ledger.store
+    replies, dollars = store.replies, store.dollars
+    found = _round(ledger, wants, dtype, read, how)
+    rows = asked = sum(len(want.keys) for want in wants)
     again = np.array([OUTCOMES.index(outcome) for outcome in how.reask.outcomes], dtype=np.int8)
     for attempt in range(2, how.reask.times + 2):
         wants = []
@@ -52,10 +53,13 @@ def annotate(
             tokens = {"max_tokens": how.reask.max_tokens} if how.reask.max_tokens else {}
             other = replace(job, model=job.model.model_copy(update=tokens))
             wants.append(Want(other, attempt, np.isin(readings["outcome"], again)))
-        for want, readings, newer in zip(wants, found, _round(ledger, wants, dtype, read, how, counts), strict=True):
+        for want, readings, newer in zip(wants, found, _round(ledger, wants, dtype, read, how), strict=True):
             readings[want.rows] = newer
+        asked += sum(len(want.keys) for want in wants)
     for stage in {job.stage for job in jobs}:
-        note_run(ledger.store, Run(stage, counts[0], counts[1], ledger.state.paid - before, rows))
+        # what another process bought meanwhile was reused; a batch can bring more than was asked for
+        bought = min(store.replies - replies, asked)
+        note_run(Run(stage, asked - bought, bought, store.dollars - dollars, rows))
     return found
 
 
@@ -65,13 +69,9 @@ def _round(
     dtype: Any,
     read: Callable[[Reply], tuple[Any, ...]],
     how: How,
-    counts: list[int],
 ) -> list[NDArray[Any]]:
     for want in wants:
         want.look(ledger)
-        bought = int(want.buy.sum())
-        counts[0] += len(want.keys) - bought
-        counts[1] += bought
     ensure(ledger, wants, how)
     return [gather(ledger, want.keys, dtype, read) for want in wants]
 

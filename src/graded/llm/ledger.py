@@ -22,6 +22,9 @@ from graded.llm.lines import decode, reply_key
 from graded.llm.state import State
 from graded.llm.store import Store
 
+#: Notes of how stages last ran.
+RUNS = Path(".ledger/runs")
+
 
 class Ledger:
     """The ledger of the clone at ``root`` (default: DVC's main repository, else here)."""
@@ -72,7 +75,10 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How one stage last ran: replies it took from the ledger, those it bought, their dollars; the rows it wrote."""
+    """How one stage last ran: replies it took from the ledger, those it bought, their dollars; the rows it wrote.
+
+    What other processes bought meanwhile it took from the ledger.
+    """
 
     stage: str
     reused: int
@@ -81,14 +87,17 @@ class Run:
     rows: int
 
 
-def note_run(store: Store, run: Run) -> None:
-    """Keep ``run`` beside the ledger; it is no output of the stage, whose files depend on its inputs alone."""
-    write_json(store.folder / "runs" / f"{run.stage}.json", asdict(run))
+def note_run(run: Run) -> None:
+    """Keep ``run`` in this folder, a temporary experiment's in its own: it speaks of the data/ that is here.
+
+    It is no output of the stage, whose files depend on its inputs alone.
+    """
+    write_json(RUNS / f"{run.stage}.json", asdict(run))
 
 
 def last_run(stage: str) -> Run | None:
-    """Return how ``stage`` (query, grade or probe) last ran in this clone; None where it has not."""
-    path = Store().folder / "runs" / f"{stage}.json"
+    """Return how ``stage`` (query, grade or probe) last ran in this folder; None where it has not."""
+    path = RUNS / f"{stage}.json"
     if not path.is_file():
         return None
     values = json.loads(path.read_text(encoding="utf-8"))

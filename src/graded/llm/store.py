@@ -47,6 +47,8 @@ class Store:
         self.money = self.folder / "money"
         self.snapshot = self.root / "data" / "ledger"
         self.named: set[Path] = set()
+        #: Replies that this process itself has written, and their dollars.
+        self.replies, self.dollars = 0, 0.0
 
     def segments(self) -> dict[str, Path]:
         """Return the segments by file name, sorted; one that is here twice is taken once."""

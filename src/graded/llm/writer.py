@@ -64,7 +64,10 @@ class Writer:
                     self._held[fields["key"]] = line
                 else:
                     self._held.pop(fields["key"], None)
-                    self._replies += fields["kind"] == "reply"
+                if fields["kind"] == "reply":
+                    self._replies += 1
+                    self.store.replies += 1
+                    self.store.dollars += fields["usd"]
         return lines
 
     def sync(self) -> None:
