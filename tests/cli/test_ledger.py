@@ -49,6 +49,21 @@ def test_status_shows_each_group_and_what_may_have_been_paid(purse: Path) -> Non
     assert "this clone     $1.00 paid, $0.25 possibly paid or in flight" in said
 
 
+def test_status_ends_its_table_with_the_dollars_of_each_stage_and_of_all(purse: Path) -> None:
+    """Models and languages added up; a model's long name leaves the columns where they are."""
+    written = {**full(9), "stage": "query", "usd": 0.25}
+    asked = [full(0), {**full(1), "lang": "ar", "model": "m" * 60, "usd": 1234.0}, written]
+    with Writer(Store(purse)) as live:
+        live.write(asked)
+    said = graded("ledger", "status")
+    assert max(map(len, said.splitlines())) <= 100
+    assert [line.split() for line in said.splitlines()[4:7]] == [
+        ["grade", "total", "2", "1,400", "6", "1,234.50"],
+        ["query", "total", "1", "700", "3", "0.25"],
+        ["all", "total", "3", "2,100", "9", "1,234.75"],
+    ]
+
+
 def test_verify_names_damage_and_repair_keeps_what_is_whole(purse: Path) -> None:
     store = Store(purse)
     with Writer(store) as live:

@@ -35,7 +35,7 @@ def ledger() -> None:
 
 @app.command("status")
 def status_command() -> None:
-    """Show replies and dollars, and what may be lost or damaged.
+    """Show replies and dollars (of each stage and in all too), and what may be lost or damaged.
 
     Example: graded ledger status
     """
@@ -43,9 +43,9 @@ def status_command() -> None:
     found = census(ledger)
     if found.groups:
         say(f"{'stage':<8}{'model':<36}{'lang':<6}{'replies':>10}{'prompt':>14}{'completion':>13}{'dollars':>11}")
-    for group, count in sorted(found.groups.items()):
+    for group, count in [*sorted(found.groups.items()), *found.totals()]:
         say(
-            f"{group.stage:<8}{group.model:<36}{group.language:<6}{count.replies:>10,}{count.prompt:>14,}"
+            f"{group.stage:<8}{group.model[:35]:<36}{group.language:<6}{count.replies:>10,}{count.prompt:>14,}"
             f"{count.completion:>13,}{count.dollars:>11,.2f}"
         )
     store, state = ledger.store, ledger.state

@@ -44,6 +44,13 @@ class Count:
     prompt: int = 0
     completion: int = 0
 
+    def add(self, other: Count) -> None:
+        """Count ``other`` too."""
+        self.replies += other.replies
+        self.dollars += other.dollars
+        self.prompt += other.prompt
+        self.completion += other.completion
+
 
 @dataclass
 class Census:
@@ -57,6 +64,15 @@ class Census:
     twice: int = 0
     lost: int = 0
     lost_dollars: float = 0.0
+
+    def totals(self) -> list[tuple[Group, Count]]:
+        """Return what each stage holds, then all of them; nothing where there is no group."""
+        sums: dict[str, Count] = defaultdict(Count)
+        for group, count in sorted(self.groups.items()):
+            sums[group.stage].add(count)
+        for count in list(sums.values()):
+            sums["all"].add(count)
+        return [(Group(stage, "total", ""), count) for stage, count in sums.items()]
 
 
 def census(ledger: Ledger) -> Census:
