@@ -110,7 +110,7 @@ def test_a_missing_reply_without_a_budget_names_the_two_ways_on(project: Path) -
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if line.startswith("graded: ")]
     assert len(said) == 1
-    assert "dvc pull data/ledger.dvc" in said[0]
+    assert "graded ledger pull" in said[0]
     assert clones.run(project, "dvc", "checkout", "--quiet").returncode == 0
 
 

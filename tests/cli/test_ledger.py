@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from graded.cli import app
 from graded.cli.estimate import short
-from graded.errors import DataError, GradedError, ResumeError
+from graded.errors import DataError, GradedError, MissingError, ResumeError
 from graded.formats import table
 from graded.llm.ledger import Ledger, spent
 from graded.llm.store import Store
@@ -118,6 +118,20 @@ def test_the_estimate_is_what_is_then_billed(purse: Path) -> None:
         said = graded("estimate")
         assert billed(said) == (0, 0.0)
         assert max(map(len, said.splitlines())) <= 100
+
+
+def test_nothing_is_estimated_before_the_teams_ledger_is_pulled(purse: Path) -> None:
+    """What it holds would be counted as new."""
+    work.make(purse, passages=1)
+    assert billed(graded("estimate"))[0] > 0
+    pointer = "outs: [{md5: 0123456789abcdef0123456789abcdef.dir, size: 9, nfiles: 1, hash: md5, path: ledger}]\n"
+    Path("data/ledger.dvc").write_text(pointer, encoding="utf-8")
+    for made in (False, True):
+        if made:
+            Path("data/ledger").mkdir()
+        with pytest.raises(MissingError, match=r"^data/ledger.*; run: graded ledger pull$") as said:
+            graded("estimate")
+        assert "\n" not in str(said.value)
 
 
 def test_an_edited_prompt_is_told_before_anything_is_bought_anew(purse: Path) -> None:

@@ -170,7 +170,7 @@ def test_a_damaged_object_is_named_and_sent_again(clone: Path, bucket: Bucket, t
     said = graded(theirs, bucket, "ledger", "pull", fails=True)
     assert "1 of 2 segments are missing or damaged there" in said
     assert name.removeprefix("graded/") in said
-    assert "dvc pull data/ledger.dvc" in stopped(theirs)
+    assert "graded ledger pull" in stopped(theirs)
     bucket.client().delete_object(Bucket=NAME, Key=name)
     graded(clone, bucket, "ledger", "publish", "--push")
     graded(theirs, bucket, "ledger", "pull")

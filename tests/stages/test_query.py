@@ -108,9 +108,7 @@ def test_the_estimate_follows_the_number_of_passages(folder: Path) -> None:
 
 def test_a_missing_recorded_reply_is_one_line(folder: Path) -> None:
     record(work.write_readings(folder / "some.jsonl", work.recorded_queries()[:-3]))
-    with pytest.raises(
-        MissingError, match=r"^3 replies of writer \(query\) .* recorded only.*dvc pull data/ledger.dvc"
-    ):
+    with pytest.raises(MissingError, match=r"^3 replies of writer \(query\) .* recorded only.*graded ledger pull"):
         query.main()
     assert not Path("data/query").exists()
 
@@ -137,5 +135,5 @@ def test_a_snapshot_that_is_not_pulled_stops_before_buying(folder: Path, monkeyp
         folder, query={"model": "gpt-4o-2024-11-20", "base_url": "http://127.0.0.1:9"}, grade=work.RECORDED["grade"]
     )
     Path("data/ledger.dvc").write_text("outs:\n- md5: abc.dir\n  size: 10\n  nfiles: 1\n  path: ledger\n")
-    with pytest.raises(MissingError, match=r"run: dvc pull data/ledger\.dvc"):
+    with pytest.raises(MissingError, match=r"run: graded ledger pull"):
         query.main()

@@ -104,7 +104,7 @@ def check_recorded(wants: Sequence[Want]) -> None:
         if want.job.model.family == "recorded":
             raise MissingError(
                 f"{int(want.buy.sum()):,} replies of {want.job.model.model} ({want.job.param}) are not in the ledger, "
-                "and it is recorded only: nobody can be asked; 'dvc pull data/ledger.dvc' brings recorded replies, "
+                "and it is recorded only: nobody can be asked; 'graded ledger pull' brings recorded replies, "
                 f"{want.job.param}.family and .base_url in params.yaml name an endpoint"
             )
 
@@ -140,7 +140,7 @@ def allow(ledger: Ledger, wants: Sequence[Want], how: How, *, quiet: bool = Fals
     if cap() <= 0:
         raise BudgetError(
             f"{count:,} replies are missing and would cost about ${dollars:,.2f}; "
-            "get the team's: dvc pull data/ledger.dvc; or allow buying: "
+            "get the team's: graded ledger pull; or allow buying: "
             f"GRADED_BUDGET_USD={enough(ledger.state, dollars):.2f} dvc repro"
         )
     room = cap() - ledger.state.committed

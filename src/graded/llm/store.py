@@ -117,13 +117,15 @@ class Store:
         if not (self.root / POINTER).is_file():
             return
         if not self.snapshot.is_dir():
-            raise MissingError("data/ledger.dvc names paid replies that are not here; run: dvc pull data/ledger.dvc")
+            raise MissingError(
+                "data/ledger.dvc names paid replies that are not here and would count as new; run: graded ledger pull"
+            )
         out = pointer(self.root)
         have = [path.stat().st_size for path in self.snapshot.iterdir() if path.is_file()]
         if len(have) < out.get("nfiles", 0) or sum(have) < out.get("size", 0):
             raise MissingError(
                 f"data/ledger holds {len(have)} files, data/ledger.dvc names {out.get('nfiles')}; "
-                "run: dvc pull data/ledger.dvc"
+                "run: graded ledger pull"
             )
 
     @contextmanager
