@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from graded.analysis.race import Result
 from graded.analysis.simultaneous import Noise, compare
 from graded.cli import calibrated
 from graded.cli.calibrated import Found
-from graded.experiments import calibration
+from graded.experiments import calibration, plan
 
 
 def look(size: int, values: dict[str, list[float]]) -> Look:
@@ -78,3 +79,19 @@ def test_the_line_to_use_sets_all_that_was_calibrated(
         "dvc exp run -S pair.target=fi -S pair.extra.language=en -S pair.extra.size=200"
         " -S 'tau={default:1,en:3}' -S pair.size=400"
     )
+
+
+def test_a_mixture_of_params_yaml_that_nobody_asked_for_is_not_trained(
+    spread: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "tau: 2\npair: {target: fi, size: null, extra: {language: en, size: 200}}\n"
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    one = found([look(50, {"1": spread, "3": spread})], [1, 3])
+    point = calibration.point(one.asked, {"fi": "1"}, 50, (400, 200), None, None)
+    assert plan.resolve([point])[point.name]["pair"]["extra"]["language"] is None
+    assert "-S pair.extra.language=null" in calibrated.command(one)
+    assert calibration.left_out(one.asked, {"pair": {"extra": {"language": "en"}}}) == "en"
+    asked = calibration.question("fi", "en", ["fi", "en"], [1, 3])
+    point = calibration.point(asked, {"fi": "fi=1,en=3"}, 50, (400, 200), None, None)
+    assert plan.resolve([point])[point.name]["pair"]["extra"] == {"language": "en", "size": 25}

@@ -30,7 +30,10 @@ class Settings:
 
 def calibrate(
     target: Annotated[str, typer.Option(help="`all` (one model of all), or languages with a model each: fi,ar.")] = "",
-    extra: Annotated[str | None, typer.Option(help="Second language of a mixture; its tau is calibrated too.")] = None,
+    extra: Annotated[
+        str | None,
+        typer.Option(help="Second language of a mixture, its tau calibrated too; with --target alone there is none."),
+    ] = None,
     tau: Annotated[str, typer.Option(help="Values to try.")] = "1,2,3",
     size: Annotated[
         int | None, typer.Option(help="Graded pairs a language of the final model; default: pair.size.")
@@ -68,6 +71,10 @@ def calibrate(
     looks = [int(one) for one in numbers("--sizes", sizes, int)] if sizes else None
     asked = [calibration.question(one, extra, languages, taus) for one in targets]
     calibration.refuse_overlap(settings.dev, languages)
+    for one in asked:
+        if absent := calibration.left_out(one, values):
+            takes = f"; --extra {absent} takes it in" if one.target not in ("all", absent) else ""
+            say(f"calibrate {one.target}: pair.extra of params.yaml ({absent}) is left out{takes}")
 
     from graded.cli.calibrated import write
 

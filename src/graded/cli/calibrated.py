@@ -84,6 +84,8 @@ def command(found: Found) -> str:
     """Return the `dvc exp run` line that uses what was found."""
     best = {subject: verdict.best for subject, verdict in found.outcome.verdicts.items()}
     values: dict[str, Any] = {"pair.target": found.asked.target}
+    if calibration.left_out(found.asked, params.load()):
+        values["pair.extra.language"] = None
     if found.asked.extra is not None:
         values |= {"pair.extra.language": found.asked.extra, "pair.extra.size": found.full_extra}
     values |= {"tau": calibration.tau_of(found.asked, best), "pair.size": found.full}

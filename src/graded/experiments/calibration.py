@@ -59,6 +59,11 @@ def question(target: str, extra: str | None, languages: Sequence[str], taus: Seq
     return Question(target, extra, tuple(languages), {target: pairs})
 
 
+def left_out(asked: Question, values: Mapping[str, Any]) -> str | None:
+    """Return the second language that params.yaml's content has and the question has not: nothing trains on it."""
+    return params.at(values, "pair.extra.language") if asked.extra is None else None
+
+
 def tau_of(asked: Question, setting: Setting) -> Any:
     """Return params.yaml's tau of one run: a number where all languages agree, else a mapping."""
     if asked.extra is not None:
@@ -89,10 +94,10 @@ def point(
         seed: of training; None is the run's own.
         steps: optimiser steps, where they and not the data bound training; None leaves params.yaml's budget.
     """
-    values: dict[str, Any] = {"pair.target": asked.target}
+    values: dict[str, Any] = {"pair.target": asked.target, "pair.extra.language": asked.extra}
     if asked.extra is not None:
         whole = full[1] or full[0]
-        values |= {"pair.extra.language": asked.extra, "pair.extra.size": max(1, round(size / full[0] * whole))}
+        values["pair.extra.size"] = max(1, round(size / full[0] * whole))
     values |= {"tau": tau_of(asked, setting), "pair.size": size}
     if steps is not None:
         values["train.steps"] = steps
