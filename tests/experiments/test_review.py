@@ -133,6 +133,17 @@ def test_a_long_comment_is_cut() -> None:
     assert "cut" in text.splitlines()[-1]
 
 
+def test_a_comment_that_is_cut_in_a_fold_closes_it() -> None:
+    rows = [Row("s", f"fi-l{number}", 0.1, 0.2) for number in range(3000)]
+    text = comment.markdown(Review("a" * 40, "b" * 40, "nDCG@10", [], {}, rows, "", []))
+    assert len(text) < 65_536
+    *_, row, _, closed, _, said = text.splitlines()
+    assert row.startswith("| fi")
+    assert row.endswith(" |")
+    assert closed == "</details>"
+    assert said.startswith("(cut")
+
+
 class GitHub(BaseHTTPRequestHandler):
     """The three endpoints of comments; ``server.comments`` is the state, ``server.status`` an error to give."""
 

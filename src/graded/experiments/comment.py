@@ -33,8 +33,17 @@ def markdown(found: Review, site: str | None = None, run: str | None = None) -> 
         parts.append("**Figures changed**\n\n" + "\n".join(links))
     if run:
         parts.append(f"[The report and its figures]({run}#artifacts)")
-    text = "\n\n".join(part for part in parts if part)
-    return text if len(text) <= LIMIT else text[:LIMIT].rsplit("\n", 1)[0] + "\n\n(cut: too long for a comment)"
+    return cut("\n\n".join(part for part in parts if part))
+
+
+def cut(text: str) -> str:
+    """Return a text that fits into a comment: whole lines, an open fold closed, and a last line that says so."""
+    if len(text) <= LIMIT:
+        return text
+    kept = text[:LIMIT].rsplit("\n", 1)[0]
+    # Every other < is escaped, so a tag here is one of ours; an open one would swallow what follows.
+    folds = kept.count("<details>") - kept.count("</details>")
+    return "\n\n".join([kept, *["</details>"] * folds, "(cut: too long for a comment)"])
 
 
 def drifted(stages: Sequence[str]) -> str:
