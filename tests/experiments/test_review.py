@@ -21,8 +21,8 @@ from tests.experiments import toy
 pytestmark = pytest.mark.xdist_group("review")
 
 
-def review(folder: Path, *arguments: str, code: int = 0) -> str:
-    command = ["graded", "review", "main", *arguments]
+def review(folder: Path, *arguments: str, base: str = "main", code: int = 0) -> str:
+    command = ["graded", "review", base, *arguments]
     done = subprocess.run(command, cwd=folder, env=toy.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -31,7 +31,7 @@ def review(folder: Path, *arguments: str, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """main at tau 2; the branch `change` at tau 3 and run."""
+    """The branch `change` at tau 3 and run, which left main at tau 2; main has moved on since to another seed."""
     folder = toy.make(tmp_path_factory.mktemp("review") / "repo")
     toy.run(folder, "dvc", "repro", "--quiet", "evaluate")
     toy.commit(folder, "first run")
@@ -43,6 +43,13 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pipeline = folder / "dvc.yaml"
     pipeline.write_text(pipeline.read_text(encoding="utf-8").split("  report:")[0], encoding="utf-8")
     toy.commit(folder, "tau 3")
+    moved = tmp_path_factory.mktemp("moved") / "main"
+    toy.run(folder, "git", "worktree", "add", "--quiet", str(moved), "main")
+    for name, old, new in (("params.yaml", "seed: 13", "seed: 14"), ("metrics/evaluate.json", "0.", "0.1")):
+        text = (moved / name).read_text(encoding="utf-8")
+        assert old in text
+        (moved / name).write_text(text.replace(old, new), encoding="utf-8")
+    toy.commit(moved, "the base moves on")
     return folder
 
 
@@ -51,8 +58,9 @@ def test_params_metrics_and_noise(repo: Path) -> None:
     assert said.startswith(comment.MARKER)
     assert "nothing would run" in said
     assert "| tau | 2 | 3 |" in said
+    assert "seed" not in said  # main's own, since this branch left it
     rows = {line.split(" | ")[0].strip("| "): line for line in said.splitlines() if line.startswith("| ")}
-    assert "**lower**" in rows["fi"]  # the toy plants 0.06 between tau 2 and 3
+    assert "**lower**" in rows["fi"]  # against the value that main had then; the toy plants 0.06 between tau 2 and 3
     assert "**lower**" in rows["ar"]
     assert "to" in rows["fi"].split(" | ")[4]
 
@@ -108,6 +116,12 @@ def test_a_revision_that_is_none(repo: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "nowhere" in done.stderr
+
+
+def test_a_base_of_no_kin(repo: Path) -> None:
+    tree = toy.run(repo, "git", "rev-parse", "main^{tree}").strip()
+    other = toy.run(repo, "git", "commit-tree", tree, "-m", "of no kin").strip()
+    assert "share no commit here" in review(repo, base=other, code=1)
 
 
 def test_texts_from_a_branch_are_no_markup() -> None:

@@ -21,7 +21,7 @@ def review(
         Path | None, typer.Option(metavar="FILE", help="Post FILE on the pull request of this workflow, once.")
     ] = None,
 ) -> None:
-    """Show a change's drift, params and metrics against BASE; exit code 1 where dvc.lock has drifted.
+    """Show a change's drift, params and metrics since it left BASE; exit code 1 where dvc.lock has drifted.
 
     Needs git alone; with data/evaluate of both sides (here or on the DVC remote) it tells change from noise.
 

@@ -72,23 +72,38 @@ class Review(NamedTuple):
 
 
 def review(base: str, metric: str = "nDCG@10") -> Review:
-    """Compare the files here with the commit ``base``.
+    """Compare the files here with the commit at which this branch left ``base``: what came to it since is not ours.
 
     Raises:
-        MissingError: no such commit.
+        MissingError: no such commit, or none that both have.
         ServiceError: DVC refuses: a broken dvc.yaml.
     """
-    try:
-        commit = git.git("rev-parse", "--verify", "--quiet", f"{base}^{{commit}}")
-    except ServiceError:
-        raise MissingError(
-            f"review: received {base!r}, which is no branch, tag or commit; 'git branch -a' lists them"
-        ) from None
     head = git.git("rev-parse", "HEAD")
+    commit = left(base, head)
     rows = changed(_record(git.read(commit, METRICS)) if METRICS in git.files(commit) else {}, _here(), metric)
     rows, untested = tested(rows, commit, metric)
     changes = git.git("diff", "--name-only", "--diff-filter=AM", commit, "--", "*.svg", "*.png").splitlines()
     return Review(commit, head, metric, drift(), params_changed(commit), rows, untested, changes)
+
+
+def left(base: str, head: str) -> str:
+    """Return the commit at which ``head`` left ``base``, of several the best that git knows.
+
+    Raises:
+        MissingError: ``base`` is no commit, or the two share none here.
+    """
+    try:
+        tip = git.git("rev-parse", "--verify", "--quiet", f"{base}^{{commit}}")
+    except ServiceError:
+        raise MissingError(
+            f"review: received {base!r}, which is no branch, tag or commit; 'git branch -a' lists them"
+        ) from None
+    try:
+        return git.git("merge-base", tip, head)
+    except ServiceError:
+        raise MissingError(
+            f"review: {base} and this branch share no commit here; where the clone is shallow: git fetch --unshallow"
+        ) from None
 
 
 def drift() -> list[str]:
