@@ -15,7 +15,9 @@ import yaml
 
 from graded.errors import MissingError, ServiceError
 from graded.experiments import comment, github
+from graded.experiments.drift import behind
 from graded.experiments.review import Review, Row, changed
+from graded.formats import yaml12
 from tests.experiments import toy
 
 pytestmark = pytest.mark.xdist_group("review")
@@ -31,18 +33,21 @@ def review(folder: Path, *arguments: str, base: str = "main", code: int = 0) -> 
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The branch `change` at tau 3 and run, which left main at tau 2; main has moved on since to another seed."""
+    """The branch `change` of an experiment at tau 3, which left main at tau 2; main has moved on since to another seed.
+
+    Like those of a sweep, the experiment ran up to evaluate; the report is that of main.
+    """
     folder = toy.make(tmp_path_factory.mktemp("review") / "repo")
-    toy.run(folder, "dvc", "repro", "--quiet", "evaluate")
-    toy.commit(folder, "first run")
-    toy.run(folder, "git", "checkout", "--quiet", "-b", "change")
-    params = folder / "params.yaml"
-    params.write_text(params.read_text(encoding="utf-8").replace("tau: 2", "tau: 3"), encoding="utf-8")
-    toy.run(folder, "dvc", "repro", "--quiet", "evaluate")
-    # The toy's report fails by design; what would run for it is no drift of this change.
     pipeline = folder / "dvc.yaml"
-    pipeline.write_text(pipeline.read_text(encoding="utf-8").split("  report:")[0], encoding="utf-8")
-    toy.commit(folder, "tau 3")
+    text = pipeline.read_text(encoding="utf-8").replace(
+        "raise SystemExit('experiments need no report')", "open('report.html', 'w')"
+    )
+    pipeline.write_text(text.replace("params: [report]", "params: [report, tau]"), encoding="utf-8")
+    toy.run(folder, "dvc", "repro", "--quiet")
+    toy.commit(folder, "first run")
+    toy.run(folder, "dvc", "exp", "run", "--quiet", "--name", "strict", "-S", "tau=3", "evaluate")
+    toy.run(folder, "dvc", "exp", "branch", "--quiet", "strict", "change")
+    toy.run(folder, "git", "checkout", "--quiet", "--force", "change")
     moved = tmp_path_factory.mktemp("moved") / "main"
     toy.run(folder, "git", "worktree", "add", "--quiet", str(moved), "main")
     for name, old, new in (("params.yaml", "seed: 13", "seed: 14"), ("metrics/evaluate.json", "0.", "0.1")):
@@ -56,7 +61,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_params_metrics_and_noise(repo: Path) -> None:
     said = review(repo)
     assert said.startswith(comment.MARKER)
-    assert "nothing would run" in said
+    assert "report is still the base's" in said
     assert "| tau | 2 | 3 |" in said
     assert "seed" not in said  # main's own, since this branch left it
     rows = {line.split(" | ")[0].strip("| "): line for line in said.splitlines() if line.startswith("| ")}
@@ -116,6 +121,27 @@ def test_a_revision_that_is_none(repo: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "nowhere" in done.stderr
+
+
+def test_a_report_that_is_behind_is_no_drift_and_one_that_was_changed_is(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.run(tmp_path, "git", "clone", "--quiet", "--branch", "change", str(repo), "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.setenv("PATH", toy.environment()["PATH"])
+    pipeline = yaml12.read(Path("dvc.yaml"), "")
+    assert behind("report", pipeline)
+    assert not behind("evaluate", pipeline)
+    for name, old, new in (
+        ("params.yaml", "report: {}", "report: {examples: 1}"),
+        ("dvc.yaml", "'w')", "'wb')"),
+        ("dvc.yaml", "deps: [data/evaluate]", "deps: [data/evaluate, stage.py]"),
+    ):
+        text = Path(name).read_text(encoding="utf-8")
+        assert old in text
+        Path(name).write_text(text.replace(old, new), encoding="utf-8")
+        assert not behind("report", yaml12.read(Path("dvc.yaml"), ""))
+        Path(name).write_text(text, encoding="utf-8")
 
 
 def test_a_base_of_no_kin(repo: Path) -> None:

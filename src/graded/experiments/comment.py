@@ -25,7 +25,8 @@ def markdown(found: Review, site: str | None = None, run: str | None = None) -> 
         site: address of the repository, for links to its files; None leaves them unlinked.
         run: address of the workflow's run, where report/ hangs; None leaves the link out.
     """
-    parts = [MARKER, f"### graded: `{found.base[:7]}` → `{found.head[:7]}`", drifted(found.drift), params(found)]
+    parts = [MARKER, f"### graded: `{found.base[:7]}` → `{found.head[:7]}`", drifted(found)]
+    parts.append(params(found))
     parts += metrics(found)
     if found.figures:
         links = (f"- [{cell(name)}]({site}/blob/{found.head}/{quote(name)})" if site else f"- {cell(name)}"
@@ -46,13 +47,17 @@ def cut(text: str) -> str:
     return "\n\n".join([kept, *["</details>"] * folds, "(cut: too long for a comment)"])
 
 
-def drifted(stages: Sequence[str]) -> str:
-    """Return what the comment says of drift."""
-    if not stages:
-        return "**dvc.lock** is that of dvc.yaml, params.yaml and the sources: nothing would run."
-    names = ", ".join(cell(name) for name in stages)
-    mend = "`dvc repro`, then commit dvc.lock and metrics/."
-    return f"**dvc.lock has drifted**: {names} would run, and what builds on them. {mend}"
+def drifted(found: Review) -> str:
+    """Return what the comment says of drift, and of stages that are behind."""
+    if found.drift:
+        names = ", ".join(cell(name) for name in found.drift)
+        mend = "`dvc repro`, then commit dvc.lock and metrics/."
+        return f"**dvc.lock has drifted**: {names} would run, and what builds on them. {mend}"
+    if found.behind:
+        names = ", ".join(cell(name) for name in found.behind)
+        what = "is still the base's: experiments run up to evaluate. `dvc repro` makes it anew; the metrics stand."
+        return f"**dvc.lock** is that of dvc.yaml, params.yaml and the sources. {names} {what}"
+    return "**dvc.lock** is that of dvc.yaml, params.yaml and the sources: nothing would run."
 
 
 def params(found: Review) -> str:

@@ -105,7 +105,7 @@ def needs(pipeline: Mapping[str, Any], target: str) -> tuple[set[str], set[str]]
             own |= {str(dep).replace("${item." + key + "}", str(value)) for dep in own for key, value in item.items()}
         deps |= own
         for name, body in bodies.items():
-            if any(_meet(out, dep) for out in _outs(body) for dep in own):
+            if any(_meet(out, dep) for out in outs(body) for dep in own):
                 todo.append(name)
     return stages, deps
 
@@ -115,7 +115,8 @@ def _items(stage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in each.values() if isinstance(one, Mapping)] if isinstance(each, Mapping) else []
 
 
-def _outs(body: Mapping[str, Any]) -> list[str]:
+def outs(body: Mapping[str, Any]) -> list[str]:
+    """Return the paths that a stage of a dvc.yaml makes; a templated path up to its first `${`."""
     listed = [*body.get("outs", []), *body.get("metrics", [])]
     return [str(next(iter(one)) if isinstance(one, Mapping) else one).split("${")[0].rstrip("/") for one in listed]
 

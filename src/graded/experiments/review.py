@@ -8,8 +8,6 @@ had, the review says so and shows the difference untested.
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,14 +16,12 @@ from graded.analysis import variants
 from graded.analysis.compare import Difference, difference, holm_within
 from graded.errors import GradedError, MissingError, ServiceError
 from graded.experiments import git, results
+from graded.experiments.drift import drift, dvc
 from graded.records import Direction
 
 METRICS = "metrics/evaluate.json"
 #: Labels of means over a set's directions: of one language, and of two.
 MEANS = ("mean", "mean-cross")
-RUNNING = re.compile(r"Running stage '([^']+)'")
-#: What DVC says, and ends with, where a stage would run and its data are not here.
-STOPPED = re.compile(r"failed to reproduce '([^']+)': .*No such file or directory")
 
 
 class Row(NamedTuple):
@@ -59,7 +55,7 @@ class Row(NamedTuple):
 
 
 class Review(NamedTuple):
-    """Everything a comment says."""
+    """Everything a comment says; ``behind`` are stages that were not run again, and no drift."""
 
     base: str
     head: str
@@ -69,6 +65,7 @@ class Review(NamedTuple):
     rows: list[Row]
     untested: str
     figures: list[str]
+    behind: Sequence[str] = ()
 
 
 def review(base: str, metric: str = "nDCG@10") -> Review:
@@ -83,7 +80,8 @@ def review(base: str, metric: str = "nDCG@10") -> Review:
     rows = changed(_record(git.read(commit, METRICS)) if METRICS in git.files(commit) else {}, _here(), metric)
     rows, untested = tested(rows, commit, metric)
     changes = git.git("diff", "--name-only", "--diff-filter=AM", commit, "--", "*.svg", "*.png").splitlines()
-    return Review(commit, head, metric, drift(), params_changed(commit), rows, untested, changes)
+    drifted, behind = drift()
+    return Review(commit, head, metric, drifted, params_changed(commit), rows, untested, changes, behind)
 
 
 def left(base: str, head: str) -> str:
@@ -106,22 +104,9 @@ def left(base: str, head: str) -> str:
         ) from None
 
 
-def drift() -> list[str]:
-    """Return the stages whose params or deps are not those of dvc.lock; data need not be here.
-
-    Raises:
-        ServiceError: DVC cannot read the pipeline.
-    """
-    done = subprocess.run(["dvc", "repro", "--allow-missing", "--dry"], capture_output=True, text=True, check=False)
-    stages = [*RUNNING.findall(done.stdout), *STOPPED.findall(done.stderr)]
-    if done.returncode and not stages:
-        raise _refused("repro", done.stderr)
-    return list(dict.fromkeys(stages))
-
-
 def params_changed(base: str) -> dict[str, tuple[Any, Any]]:
     """Return dotted name -> (value at ``base``, value here), None for absent, of all params that stages track."""
-    found = json.loads(_dvc("params", "diff", "--json", base) or "{}")
+    found = json.loads(dvc("params", "diff", "--json", base) or "{}")
     return {
         name: (change.get("old"), change.get("new")) for file in found.values() for name, change in sorted(file.items())
     }
@@ -208,15 +193,3 @@ def _here() -> dict[str, Any]:
 def _record(text: str) -> dict[str, Any]:
     record = json.loads(text)
     return record if isinstance(record, dict) else {}
-
-
-def _dvc(*arguments: str) -> str:
-    done = subprocess.run(["dvc", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise _refused(arguments[0], done.stderr)
-    return done.stdout
-
-
-def _refused(command: str, said: str) -> ServiceError:
-    lines = said.strip().splitlines() or ["no word of why"]
-    return ServiceError(f"dvc {command}: {lines[0].removeprefix('ERROR: ')}")
