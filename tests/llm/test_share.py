@@ -56,7 +56,7 @@ def test_what_one_published_another_reads_and_adds_to(repository: Path, tmp_path
     command(repository, "git", "commit", "-q", "-m", "ledger")
     command(tmp_path, "git", "clone", "-q", str(repository), "other")
     other = tmp_path / "other"
-    with pytest.raises(MissingError, match="run: graded ledger pull$"):
+    with pytest.raises(MissingError, match=r"run: graded ledger pull$"):
         publish(Store(other))
     pull(Store(other))
     assert len(Ledger(other).state.known) == 3

@@ -101,8 +101,7 @@ def budget(root: Path) -> Iterator[Finding]:
         else:
             yield Finding("ok", "budget", "GRADED_BUDGET_USD is not set: nothing will be bought")
         return
-    used = spent(root)
-    left = dollars - used.paid - used.lost - used.reserved
+    left = spent(root).room(dollars)
     if left <= 0:
         text = f"GRADED_BUDGET_USD={dollars:g} is used up; it counts all that this clone ever spent"
         yield Finding("warn", "budget", text, "graded estimate")

@@ -74,7 +74,7 @@ class Planner:
         """Make one batch and count its requests; the budget is locked, so that nobody reserves beside it."""
         model, state = want.job.model, self.ledger.state
         most = min(self.options.requests or BATCH[model.family], BATCH[model.family], self.most)
-        room = self.cap - state.committed
+        room = state.room(self.cap)
         short = room < self.least
         for old in state.pending.path.glob(".*.tmp"):  # of a process that died while it was planning
             shutil.rmtree(old, ignore_errors=True)

@@ -85,7 +85,7 @@ class Desk:
         holds: list[dict[str, Any]] = []
         with self.ledger.store.lock("budget"):
             self.state.refresh()
-            room = self.cap - self.state.committed
+            room = self.state.room(self.cap)
             for item, hold in fresh:
                 if self.state.known.has(item.short):
                     found.known += 1
@@ -127,11 +127,7 @@ class Desk:
 
     def cap_reached(self, left: int) -> BudgetError:
         """Return the error of a cap that leaves no room for one more request, with ``left`` replies missing."""
-        state = self.state
-        return BudgetError(
-            f"the cap of ${self.cap:,.2f} is reached: ${state.paid:,.2f} paid, ${state.lost:,.2f} possibly paid, "
-            f"${state.reserved:,.2f} reserved, about {left:,} replies still missing; raise GRADED_BUDGET_USD to go on"
-        )
+        return self.state.full(self.cap, f"about {left:,} replies still missing")
 
     def close(self) -> None:
         """End; what is still reserved stays reserved."""

@@ -120,16 +120,6 @@ def in_use() -> list[Run]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """Dollars of this clone, ever: for replies, possibly for requests without a reply, and reserved right now."""
-
-    paid: float
-    lost: float
-    reserved: float
-
-
-def spent(root: Path | None = None) -> Spent:
-    """Return what this clone has spent by its own ledger (a pulled snapshot was paid elsewhere)."""
-    state = Ledger(root).state
-    return Spent(state.paid, state.lost, state.reserved)
+def spent(root: Path | None = None) -> State:
+    """Return what this clone has spent, ever, by its own ledger (a pulled snapshot was paid elsewhere)."""
+    return Ledger(root).state

@@ -143,7 +143,7 @@ def allow(ledger: Ledger, wants: Sequence[Want], how: How, *, quiet: bool = Fals
             "get the team's: graded ledger pull; or allow buying: "
             f"GRADED_BUDGET_USD={enough(ledger.state, dollars):.2f} dvc repro"
         )
-    room = cap() - ledger.state.committed
+    room = ledger.state.room(cap())
     if dollars > room:
         said.append(f"GRADED_BUDGET_USD leaves ${max(room, 0.0):,.2f} of that: buying stops there")
     for text in [] if quiet else said:

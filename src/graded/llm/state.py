@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from graded.errors import BudgetError
 from graded.llm.batch_intent import Pending
 from graded.llm.keys import KeySet
 from graded.llm.lines import Entry, entry, entry_of, reply_key
@@ -135,3 +136,14 @@ class State:
     def reserved(self) -> float:
         """Dollars, at worst, for requests in flight (in batches too), or in flight when their process died."""
         return self.pending.reserved + sum(usd for held in self.held.values() for usd in held.values())
+
+    def room(self, cap: float) -> float:
+        """Return the dollars that a budget of ``cap`` leaves; below 0 where it is lower than what was spent before."""
+        return cap - self.committed
+
+    def full(self, cap: float, left: str) -> BudgetError:
+        """Return the error of a budget of ``cap`` that has no room for the next request; ``left`` says what is left."""
+        return BudgetError(
+            f"the cap of ${cap:,.2f} is reached: ${self.paid:,.2f} paid, ${self.lost:,.2f} possibly paid, "
+            f"${self.reserved:,.2f} reserved, {left}; raise GRADED_BUDGET_USD to go on"
+        )
