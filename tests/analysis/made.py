@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from graded.analysis.tau import canonical
 from graded.experiments import tidy
 
 LANGUAGES = ("fi", "ar", "ja", "ru", "es", "en")
@@ -24,7 +25,7 @@ def row(**values: Any) -> dict[str, Any]:
     settings = [plain[name] for name in ("target", "tau", "size", "extra", "annotator", "objective", "share_mined")]
     plain["experiment"] = plain["experiment"] or "-".join(str(value) for value in settings)
     if "tau_target" in values and "tau" not in values:
-        plain["tau"] = tidy.tau_text(plain["tau_target"])
+        plain["tau"] = canonical(plain["tau_target"])
     return plain
 
 

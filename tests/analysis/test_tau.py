@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graded.analysis.tau import thresholds
+from graded.analysis.tau import canonical, thresholds, told
 from graded.errors import ParamError
 
 
@@ -35,3 +35,11 @@ def test_a_mapping_falls_back_to_its_default() -> None:
 def test_the_rest_is_one_clear_line(tau: Any, says: str) -> None:
     with pytest.raises(ParamError, match=says):
         thresholds(tau, ["fi", "ar"])
+
+
+def test_one_text_in_tables_and_one_for_reading() -> None:
+    assert canonical(2) == canonical(2.0) == "2"
+    assert canonical(1.5) == "1.5"
+    assert canonical({"fi": 1, "default": 2, "ar": 1.5}) == "default=2,ar=1.5,fi=1"
+    assert told(canonical(2)) == "2"
+    assert told(canonical({"fi": 1.5, "default": 2})) == "2, fi 1.5"

@@ -66,7 +66,7 @@ def test_every_figure_is_shown_within_100_columns(folder: Path, capsys: pytest.C
     assert re.search(r"^ *fi .*\+0\.1123\* ", shown, re.M)
     assert "fi-ar" not in shown
     assert "dev" not in shown
-    assert re.search(r"^tau +default 2, fi 1\.5$", shown, re.M)
+    assert re.search(r"^tau +2, fi 1\.5$", shown, re.M)
     assert re.search(r"^pairs +3, 2 of them positive$", shown, re.M)
     assert re.search(r"^dollars spent +0\.50 \(5 replies bought, 1,210 reused\)$", shown, re.M)
 

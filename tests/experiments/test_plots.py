@@ -13,8 +13,7 @@ from graded.experiments import outs, sweep
 
 def test_a_plots_folder_that_is_not_in_the_cache_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for cached in (outs._cache, outs._repo):
-        cached.cache_clear()
+    outs._cache.cache_clear()
     subprocess.run(["git", "init", "--quiet"], check=True)
     subprocess.run(["dvc", "init", "--quiet"], check=True)
     sweep.refuse_absent_plots()
@@ -28,5 +27,4 @@ def test_a_plots_folder_that_is_not_in_the_cache_is_named(tmp_path: Path, monkey
     object_.parent.mkdir(parents=True)
     object_.write_text("[]")
     sweep.refuse_absent_plots()
-    for cached in (outs._cache, outs._repo):
-        cached.cache_clear()
+    outs._cache.cache_clear()

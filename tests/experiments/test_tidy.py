@@ -67,9 +67,3 @@ def test_scores_have_their_own_schema(tmp_path: Path) -> None:
     row = dict.fromkeys((*tidy.KEY, "query_id"), "x") | {"value": 0.5}
     tidy.write(tmp_path / "scores.parquet", [row], tidy.SCORES)
     assert tidy.read(tmp_path / "scores.parquet", tidy.SCORES) == [row]
-
-
-def test_tau_as_text() -> None:
-    assert tidy.tau_text(2) == tidy.tau_text(2.0) == "2"
-    assert tidy.tau_text(1.5) == "1.5"
-    assert tidy.tau_text({"fi": 1, "default": 2, "ar": 1.5}) == "default=2,ar=1.5,fi=1"

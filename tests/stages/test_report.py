@@ -67,11 +67,6 @@ def test_what_is_missing_is_named_and_nothing_is_written(here: Path) -> None:
     assert not Path("report").exists()
 
 
-def test_tau_as_people_read_it() -> None:
-    assert report.tau_text(2) == "2"
-    assert report.tau_text({"default": 2, "fi": 1.5}) == "2, fi 1.5"
-
-
 @pytest.mark.slow
 def test_300_000_graded_pairs_stay_under_10_megabytes(here: Path) -> None:
     write_run(here, languages=("ja",), pairs=300_000, words=900, cross=False)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from graded.analysis.figures import Row
+from graded.analysis.tau import told
 from graded.errors import DataError
 
 DIRECTION = ("query_lang", "doc_lang", "set", "metric", "system")
@@ -51,14 +52,7 @@ def tau(row: Row) -> str:
     if row["target"] != "all":
         alike = row["extra"] is None or other in (None, own)
         return f"{own:g}" if alike else f"{row['target']} {own:g}, {row['extra']} {other:g}"
-    if "=" not in row["tau"]:
-        return str(row["tau"])
-    values = dict(part.split("=") for part in row["tau"].split(","))
-    default = values.pop("default", None)
-    if default is None and len({*values.values()}) == 1:
-        return next(iter(values.values()))
-    apart = [f"{lang} {value}" for lang, value in sorted(values.items()) if value != default]
-    return ", ".join(([default] if default is not None else []) + apart)
+    return told(str(row["tau"]))
 
 
 def by_tau(text: str) -> tuple[bool, float, str]:

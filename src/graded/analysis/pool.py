@@ -21,6 +21,7 @@ import pyarrow as pa
 from graded.console import say
 from graded.errors import DataError, MissingError
 from graded.formats import atomic, table, trec
+from graded.records import Direction
 
 _IDS = pa.schema([("doc_id", pa.string())])
 
@@ -120,7 +121,7 @@ def pool_set(out: Path, home: Path, record: Mapping[str, Any], runs: Path, top: 
         MissingError, DataError: as :func:`write_pool`; a run is not there.
     """
     name, pooled = record["name"], f"{record['name']}-pool"
-    lacking = [path for one in record["directions"] if not (path := run_path(runs, one)).is_file()]
+    lacking = [path for one in record["directions"] if not (path := run_path(runs, direction(one))).is_file()]
     if lacking:
         raise MissingError(
             f"no {lacking[0]} for the pool of {name}: search the whole collection with the base once, then"
@@ -132,18 +133,23 @@ def pool_set(out: Path, home: Path, record: Mapping[str, Any], runs: Path, top: 
     for source, same in entries.items():
         corpus = Path(source)
         whole = out / corpus.relative_to(home) if corpus.is_relative_to(home) else corpus
-        names = [f"{one['query_lang']}-{one['doc_lang']}" for one in same]
-        qrels = [out / name / direction / "qrels.parquet" for direction in names]
+        directions = [direction(one) for one in same]
+        qrels = [out / name / one.name / "qrels.parquet" for one in directions]
         target = Path(pooled, "corpus", corpus.name)
-        count = write_pool(whole, qrels, [run_path(runs, one) for one in same], top, out / target)
-        say(f"benchmark {pooled} {same[0]['doc_lang']}: {count:,} of {table.count_rows(whole):,} passages")
-        for direction in names:
-            shutil.copytree(out / name / direction, out / pooled / direction)
-        entries[source] = [{**one, "corpus": str(home / target)} for one in same]
+        count = write_pool(whole, qrels, [run_path(runs, one) for one in directions], top, out / target)
+        say(f"benchmark {pooled} {directions[0].doc_lang}: {count:,} of {table.count_rows(whole):,} passages")
+        for one in directions:
+            shutil.copytree(out / name / one.name, out / pooled / one.name)
+        entries[source] = [{**entry, "corpus": str(home / target)} for entry in same]
     changed = {"name": pooled, "pool": top, "directions": [one for same in entries.values() for one in same]}
     atomic.write_json(out / pooled / "benchmark.json", {**record, **changed})
 
 
-def run_path(runs: Path, entry: Mapping[str, str]) -> Path:
+def direction(entry: Mapping[str, str]) -> Direction:
+    """Return the direction of a line of benchmark.json."""
+    return Direction(entry["query_lang"], entry["doc_lang"])
+
+
+def run_path(runs: Path, one: Direction) -> Path:
     """Return the run of a direction."""
-    return runs / f"{entry['query_lang']}-{entry['doc_lang']}.trec"
+    return runs / f"{one.name}.trec"

@@ -37,6 +37,25 @@ def thresholds(tau: Any, languages: Iterable[str]) -> dict[str, float]:
     return {lang: values.get(lang, values.get("default", 0.0)) for lang in languages}
 
 
+def canonical(tau: float | Mapping[str, float]) -> str:
+    """Return ``params.yaml``'s tau as one text, as results tables hold it: ``2``, or ``default=2,fi=1``."""
+    if not isinstance(tau, Mapping):
+        return f"{float(tau):g}"
+    return ",".join(f"{lang}={float(tau[lang]):g}" for lang in sorted(tau, key=lambda lang: (lang != "default", lang)))
+
+
+def told(text: str) -> str:
+    """Return a tau of :func:`canonical` for reading, equal for equal thresholds: ``2``, or ``2, fi 1``."""
+    if "=" not in text:
+        return text
+    values = dict(part.split("=") for part in text.split(","))
+    default = values.pop("default", None)
+    if default is None and len({*values.values()}) == 1:
+        return next(iter(values.values()))
+    apart = [f"{lang} {value}" for lang, value in sorted(values.items()) if value != default]
+    return ", ".join(([default] if default is not None else []) + apart)
+
+
 def _legal(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 3:
         raise ParamError(f"{name}: received {value!r}; expected {LEGAL}")

@@ -116,10 +116,9 @@ def star(part: dict[str, Any], metric: str) -> str:
 
 def tau_line() -> str:
     """Return tau as params.yaml has it."""
-    tau = params.shared("tau")
-    if isinstance(tau, dict):
-        return "tau            " + ", ".join(f"{lang} {value:g}" for lang, value in tau.items())
-    return f"tau            {tau:g}"
+    from graded.analysis.tau import canonical, told
+
+    return f"tau            {told(canonical(params.shared('tau')))}"
 
 
 def pair_line() -> str:

@@ -54,8 +54,12 @@ def _listing(commit: str, folder: str, digest: str) -> dict[str, str]:
     return {one["relpath"]: one["md5"] for one in json.loads(file.read_text(encoding="utf-8"))}
 
 
-@cache
-def _repo() -> Any:
+def repository() -> Any:
+    """Return DVC's repository of the current folder, opened anew.
+
+    Raises:
+        MissingError: there is none.
+    """
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -67,7 +71,7 @@ def _repo() -> Any:
 
 @cache
 def _cache() -> Path:
-    return Path(_repo().cache.local.path)
+    return Path(repository().cache.local.path)
 
 
 @cache

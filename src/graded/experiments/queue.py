@@ -17,7 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from graded.errors import MissingError, ParamError, ServiceError, flat
+from graded.errors import ParamError, ServiceError, flat
+from graded.experiments import outs
 from graded.experiments.signals import uninterrupted
 
 #: Seconds between two looks at the queue.
@@ -40,13 +41,9 @@ class Queue:
     """The queue of the repository in the current folder."""
 
     def __init__(self) -> None:
-        from dvc.exceptions import DvcException, NotDvcRepoError
-        from dvc.repo import Repo
+        from dvc.exceptions import DvcException
 
-        try:
-            self._repo = Repo()
-        except NotDvcRepoError:
-            raise MissingError("no DVC repository here; run this inside a graded repository") from None
+        self._repo = outs.repository()
         self._error = DvcException
 
     def add(self, name: str, overrides: list[str], message: str) -> None:

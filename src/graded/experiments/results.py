@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graded import params
+from graded.analysis.tau import canonical
 from graded.errors import GradedError, MissingError
-from graded.experiments import durations, git, manner, outs, tidy
+from graded.experiments import durations, git, manner, outs
 from graded.formats import table
 from graded.records import Direction
 
@@ -117,7 +118,7 @@ def settings(source: Source) -> dict[str, Any]:
         "commit": source.commit,
         "baseline": source.baseline,
         "sweep": source.sweep,
-        "tau": tidy.tau_text(values["tau"]),
+        "tau": canonical(values["tau"]),
         "tau_extra": _tau(values["tau"], extra["language"]) if extra.get("language") else None,
         "target": pair.get("target", "all"),
         "size": pair.get("size"),

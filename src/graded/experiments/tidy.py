@@ -78,13 +78,6 @@ SCORES = pa.schema(
 )
 
 
-def tau_text(tau: float | Mapping[str, float]) -> str:
-    """Return ``params.yaml``'s tau as column ``tau`` holds it: ``2``, or ``default=2,fi=1``."""
-    if not isinstance(tau, Mapping):
-        return f"{float(tau):g}"
-    return ",".join(f"{lang}={float(tau[lang]):g}" for lang in sorted(tau, key=lambda lang: (lang != "default", lang)))
-
-
 def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = RESULTS) -> int:
     """Write rows as Parquet, or as CSV where ``path`` ends in .csv; absent columns are null. Returns how many.
 

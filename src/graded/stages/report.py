@@ -26,6 +26,7 @@ from graded.analysis.page.blocks import Browser, Column, Data, Drawing, Fact, Fa
 from graded.analysis.page.examples import sample
 from graded.analysis.page.measured import by_arm, measured
 from graded.analysis.tables import Table, csv_rows
+from graded.analysis.tau import canonical, told
 from graded.console import run, say
 from graded.formats import atomic, table
 from graded.formats.record import read_record
@@ -70,7 +71,7 @@ def write(out: Path, results: Sequence[Mapping[str, Any]] = (), scores: Any = No
     sets = sorted(record, key=lambda name: (roles[name] != "test", name))
     metric = catalogue.primary(rows)
     counts = [count(lang) for lang in languages]
-    tau = tau_text(everything["tau"])
+    tau = told(canonical(everything["tau"]))
     compared, absent = sweeps.sections(catalogue.figures(results), catalogue.tables(results, scores), results)
     parts = [
         Section("run", "The run", (Facts(facts(everything, counts, tau)),)),
@@ -208,13 +209,6 @@ def _flat(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:
         yield prefix, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def tau_text(tau: Any) -> str:
-    """Return tau for reading: ``2``, or ``2, fi 1``."""
-    if isinstance(tau, dict):
-        return ", ".join(f"{value:g}" if lang == "default" else f"{lang} {value:g}" for lang, value in tau.items())
-    return f"{tau:g}"
 
 
 if __name__ == "__main__":
