@@ -17,8 +17,8 @@ def row(**values: Any) -> dict[str, Any]:
     plain |= {
         "tau": "1", "tau_target": 1.0, "target": "fi", "size": 150_000, "count": "pairs", "annotator": "gpt-4o",
         "encoder": "intfloat/multilingual-e5-large", "objective": "infonce", "seed": 13, "set": "miracl",
-        "query_lang": "fi", "doc_lang": "fi", "system": "tuned", "metric": "nDCG@10", "value": 0.5, "queries": 40,
-        "epochs": 2, "batch_size": 32, "learning_rate": 1e-6, "warmup_ratio": 0.05, "lora_rank": 0,
+        "role": "test", "query_lang": "fi", "doc_lang": "fi", "system": "tuned", "metric": "nDCG@10", "value": 0.5,
+        "queries": 40, "epochs": 2, "batch_size": 32, "learning_rate": 1e-6, "warmup_ratio": 0.05, "lora_rank": 0,
         "train_pairs": 150_000, "train_positives": 50_000, "steps": 9000, "seconds": 1800.0,
     }  # fmt: skip
     plain |= values

@@ -21,6 +21,7 @@ ROW: dict[str, Any] = {
     "objective": "infonce",
     "seed": 13,
     "set": "miracl",
+    "role": "test",
     "query_lang": "fi",
     "doc_lang": "fi",
     "system": "tuned",

@@ -32,8 +32,9 @@ def measured(rows: Sequence[Row], set_name: str, metric: str) -> list[str]:
 
 
 def sets(rows: Sequence[Row]) -> list[str]:
-    """Return the benchmarks, in the order of the rows; those for tuning (named ``...-dev``) last."""
-    return sorted(dict.fromkeys(row["set"] for row in rows), key=lambda name: name.endswith("-dev"))
+    """Return the benchmarks, in the order of the rows; those for tuning (role `dev` in every row) last."""
+    reported = {row["set"] for row in rows if row["role"] != "dev"}
+    return sorted(dict.fromkeys(row["set"] for row in rows), key=lambda name: name not in reported)
 
 
 def families(rows: Sequence[Row]) -> list[tuple[str, ...]]:

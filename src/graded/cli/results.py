@@ -81,9 +81,8 @@ def show(rows: list[dict[str, Any]], kind: str) -> None:
 
 
 def test_sets(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the sets of ``rows`` that are reported, by name; a set that params.yaml does not know counts as one."""
-    sets = params.at(params.load(), "benchmark.sets") or {}
-    return sorted({row["set"] for row in rows if (sets.get(row["set"]) or {}).get("role", "test") == "test"})
+    """Return the sets of ``rows`` that are reported, by name: those that not all experiments had as role `dev`."""
+    return sorted({row["set"] for row in rows if row["role"] != "dev"})
 
 
 def by_experiment(rows: list[dict[str, Any]], name: str, metric: str) -> list[list[dict[str, Any]]]:

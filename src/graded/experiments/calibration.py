@@ -18,6 +18,7 @@ from graded.analysis.race import Setting
 from graded.errors import DataError, MissingError, ParamError, one_of
 from graded.experiments import results
 from graded.experiments.grid import Point, label
+from graded.experiments.roles import POOL, role
 from graded.formats import table
 
 BENCHMARK, BALANCE = Path("data/benchmark"), Path("data/balance")
@@ -114,7 +115,7 @@ def dev_sets(values: Mapping[str, Any]) -> list[str]:
         ParamError: there is none.
     """
     sets = params.at(values, "benchmark.sets") or {}
-    found = [name for name, one in sets.items() if one.get("role", "test") == "dev"]
+    found = [name for name in sets if role(name, values) == "dev"]
     if not found:
         raise ParamError(
             f"calibrate decides on development queries and benchmark.sets has none (sets: {', '.join(sets)}); give one"
@@ -130,20 +131,16 @@ def refuse_overlap(dev: Sequence[str], languages: Sequence[str]) -> None:
         DataError: names the first set and how many of its queries do.
     """
     for lang in languages:
-        folder = f"{lang}-{lang}"
-        tests: set[str] = set()
-        for path in BENCHMARK.glob(f"*/{folder}/queries.parquet"):
-            if path.parts[2] not in dev:
-                tests |= {text for (text,) in table.read_rows(path, "text")}
-        for name in dev:
-            path = BENCHMARK / name / folder / "queries.parquet"
-            if path.is_file():
-                both = sum(text in tests for (text,) in table.read_rows(path, "text"))
-                if both:
-                    raise DataError(
-                        f"{both} of the {lang} queries of {name} (role: dev) stand in a test set too;"
-                        " a decision on them would look at the test: split the queries"
-                    )
+        paths = {path.parts[2]: path for path in sorted(BENCHMARK.glob(f"*/{lang}-{lang}/queries.parquet"))}
+        ours = [name for name in paths if {name, name.removesuffix(POOL)} & {*dev}]
+        tests = {text for name in paths if name not in ours for (text,) in table.read_rows(paths[name], "text")}
+        for name in ours:
+            both = sum(text in tests for (text,) in table.read_rows(paths[name], "text"))
+            if both:
+                raise DataError(
+                    f"{both} of the {lang} queries of {name} (role: dev) stand in a test set too;"
+                    " a decision on them would look at the test: split the queries"
+                )
 
 
 def full_size(values: Mapping[str, Any], languages: Sequence[str]) -> int:
@@ -171,8 +168,10 @@ def dev_scores(commit: str | None, dev: Sequence[str], lang: str, metric: str, s
         MissingError: no dev set has this language and metric.
     """
     columns = results.scores(commit)
-    keys = [[(name, lang, lang, system, one) for one in variants.forms(metric)] for name in dev]
-    found = [columns[key].values for same in keys for key in same if key in columns]
+    sets = [(name, name + POOL) for name in dev]  # a pool beside its whole has the same queries
+    keys = [[(one, lang, lang, system, form) for one in both for form in variants.forms(metric)] for both in sets]
+    held = (next((key for key in same if key in columns), None) for same in keys)
+    found = [columns[key].values for key in held if key]
     if not found:
         metrics = sorted({key[4] for key in columns})
         raise MissingError(

@@ -76,11 +76,12 @@ def metrics(found: Review) -> list[str]:
     if not changed:
         return [f"**{cell(found.metric)}**: no value changed."]
     parts = []
-    for name in dict.fromkeys(row.set for row in changed):
+    for name in sorted(dict.fromkeys(row.set for row in changed), key=lambda name: name in found.dev):
         rows = [row for row in found.rows if row.set == name]
         crossed = [row for row in rows if "-" in row.label and not row.label.startswith("mean")]
         shown = [row for row in rows if row not in crossed]
-        parts.append(f"**{cell(name)}, {cell(found.metric)}**\n\n{rows_table(shown)}")
+        tuning = " (role: dev)" if name in found.dev else ""
+        parts.append(f"**{cell(name)}{tuning}, {cell(found.metric)}**\n\n{rows_table(shown)}")
         if crossed:
             summary = f"{len(crossed)} cross-lingual directions, {tally(crossed)}"
             parts.append(f"<details><summary>{summary}</summary>\n\n{rows_table(crossed)}\n\n</details>")

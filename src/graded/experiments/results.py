@@ -21,6 +21,7 @@ from graded import params
 from graded.analysis.tau import canonical
 from graded.errors import GradedError, MissingError
 from graded.experiments import durations, git, manner, outs
+from graded.experiments.roles import role
 from graded.formats import table
 from graded.records import Direction
 
@@ -136,7 +137,7 @@ def settings(source: Source) -> dict[str, Any]:
         "warmup_ratio": train.get("warmup_ratio"),
         "lora_rank": (train.get("lora") or {}).get("rank"),
         "seed": values["seed"] if train.get("seed") is None else train["seed"],
-        "_tau": values["tau"],
+        "_values": values,
     }
 
 
@@ -170,19 +171,18 @@ def gather(chosen: list[Source]) -> tuple[list[dict[str, Any]], list[dict[str, A
     rows, singles = [], []
     for source in chosen:
         about, counts = settings(source), _counts(source)
-        tau, tested = about.pop("_tau"), _tested(source)
+        values, tested = about.pop("_values"), _tested(source)
         for key, column in columns[source].items():
             name, query_lang, doc_lang, system, metric = key
             lang = query_lang if about["target"] == "all" else about["target"]
             place = {"set": name, "query_lang": query_lang, "doc_lang": doc_lang, "system": system, "metric": metric}
             label = Direction(query_lang, doc_lang).label
             p = (((tested.get(name) or {}).get(label) or {}).get("difference") or {}).get(metric) or {}
-            own = counts if system == "tuned" else {}
             rows.append(
                 about
                 | place
-                | own
-                | {"tau_target": _tau(tau, lang), "queries": len(column.queries)}
+                | (counts if system == "tuned" else {})
+                | {"role": role(name, values), "tau_target": _tau(values["tau"], lang), "queries": len(column.queries)}
                 | intervals[source, key]
                 | {"p": p.get("p") if system == "tuned" else None}
             )

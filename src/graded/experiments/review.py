@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from graded import params
 from graded.analysis import variants
 from graded.analysis.compare import Difference, difference, holm_within
 from graded.errors import GradedError, MissingError, ServiceError
 from graded.experiments import git, results
 from graded.experiments.drift import drift, dvc
+from graded.experiments.roles import role
 from graded.records import Direction
 
 METRICS = "metrics/evaluate.json"
@@ -55,7 +57,10 @@ class Row(NamedTuple):
 
 
 class Review(NamedTuple):
-    """Everything a comment says; ``behind`` are stages that were not run again, and no drift."""
+    """Everything a comment says.
+
+    ``behind`` are stages that were not run again and are no drift; ``dev`` the benchmarks that decisions may look at.
+    """
 
     base: str
     head: str
@@ -66,6 +71,7 @@ class Review(NamedTuple):
     untested: str
     figures: list[str]
     behind: Sequence[str] = ()
+    dev: Sequence[str] = ()
 
 
 def review(base: str, metric: str = "nDCG@10") -> Review:
@@ -81,7 +87,9 @@ def review(base: str, metric: str = "nDCG@10") -> Review:
     rows, untested = tested(rows, commit, metric)
     changes = git.git("diff", "--name-only", "--diff-filter=AM", commit, "--", "*.svg", "*.png").splitlines()
     drifted, behind = drift()
-    return Review(commit, head, metric, drifted, params_changed(commit), rows, untested, changes, behind)
+    values = params.load()
+    dev = [name for name in dict.fromkeys(row.set for row in rows) if role(name, values) == "dev"]
+    return Review(commit, head, metric, drifted, params_changed(commit), rows, untested, changes, behind, dev)
 
 
 def left(base: str, head: str) -> str:

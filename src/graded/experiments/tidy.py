@@ -48,6 +48,7 @@ COLUMNS: dict[str, tuple[pa.DataType, bool, str]] = {
     "lora_rank": (pa.int64(), True, "0 trains all weights."),
     "seed": (pa.int64(), False, "Seed of the run."),
     "set": (pa.string(), False, "Benchmark."),
+    "role": (pa.string(), False, "`test`, or `dev` for what decisions may look at, by the experiment's params."),
     "query_lang": (pa.string(), False, "Language of the queries."),
     "doc_lang": (pa.string(), False, "Language of the passages."),
     "system": (pa.string(), False, "`tuned`, `base`, or another baseline such as `bm25`."),
