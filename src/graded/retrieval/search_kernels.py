@@ -17,6 +17,7 @@ from numba import njit, types  # noqa: E402
 _FLOATS = types.Array(types.float32, 2, "C", readonly=True)
 _INTS = types.Array(types.int64, 1, "C", readonly=True)
 _BITS = types.Array(types.uint32, 2, "C", readonly=True)
+_SINGLES = types.float32[::1]
 _BYTES, _DOUBLES = types.uint8[:, ::1], types.float64[::1]
 #: Sums in any order, products added without rounding in between; NaN and infinity stay what they are.
 _ANY_ORDER = {"reassoc", "contract", "nsz"}
@@ -67,3 +68,14 @@ def products(queries, query, vectors, row, sums, sizes):  # type: ignore[no-unty
             total += value
             size += abs(value)
         sums[pair], sizes[pair] = total, size
+
+
+@njit(types.void(_FLOATS, _INTS, _FLOATS, _INTS, _SINGLES), cache=True, nogil=True, fastmath=_ANY_ORDER)
+def scores(queries, query, vectors, row, found):  # type: ignore[no-untyped-def]
+    """Write the inner products of ``queries[query]`` and ``vectors[row]``, in float32; fastest sorted by row."""
+    for pair in range(len(row)):
+        left, right = query[pair], row[pair]
+        total = np.float32(0)
+        for column in range(vectors.shape[1]):
+            total += queries[left, column] * vectors[right, column]
+        found[pair] = total

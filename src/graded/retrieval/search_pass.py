@@ -18,8 +18,8 @@ with norms above about 1e-18. Those of an encoder have norm 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,13 @@ def pieces(count: int, size: int) -> Iterator[slice]:
         yield slice(at, min(at + size, count))
 
 
+def rescored(queries: Floats, vectors: Floats, size: int, keep: Callable[[Floats], Ints]) -> Pairs:
+    """Return what ``keep`` leaves of pieces of ``size`` passages (flat places in ``[n, Q]``), with float32 scores."""
+    flats = [keep(vectors[part]) + part.start * len(queries) for part in pieces(len(vectors), size)]
+    row, query = np.divmod(np.concatenate(flats), len(queries))
+    return query, row, pair_scores(queries, vectors, row, query)
+
+
 class Float32Pass:
     """The plain product."""
 
@@ -93,9 +100,10 @@ class BFloat16Pass:
     def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
         import torch
 
-        self.queries, self.norms = torch.from_numpy(queries), norms
-        rounded = self.queries.bfloat16()
-        self.lost = torch.linalg.vector_norm(self.queries.double() - rounded.double(), dim=1).numpy()
+        self.queries, self.norms = queries, norms
+        exact = torch.from_numpy(queries)
+        rounded = exact.bfloat16()
+        self.lost = torch.linalg.vector_norm(exact.double() - rounded.double(), dim=1).numpy()
         self.packed = rounded.T
         self.scores = torch.empty(self.PIECE, len(queries), dtype=torch.bfloat16)
         self.wide = torch.empty(self.PIECE, len(queries))
@@ -103,19 +111,12 @@ class BFloat16Pass:
 
     def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
         """See :class:`Pass`."""
+        return rescored(self.queries, vectors, self.PIECE, lambda part: self._piece(part, floor, longest))
+
+    def _piece(self, vectors: Floats, floor: Floats, longest: float) -> Ints:
         import torch
 
         passages = torch.from_numpy(vectors)
-        flats = [
-            self._piece(passages[part], floor, longest) + part.start * len(floor)
-            for part in pieces(len(vectors), self.PIECE)
-        ]
-        row, query = np.divmod(np.concatenate(flats), len(floor))
-        return query, row, pair_scores(self.queries, passages, row, query)
-
-    def _piece(self, passages: Any, floor: Floats, longest: float) -> Ints:
-        import torch
-
         rows = len(passages)
         scores, wide = self.scores[:rows], self.wide[:rows]
         rounded = passages.bfloat16()
