@@ -28,6 +28,12 @@ def laid(rows: list[dict[str, Any]], name: str) -> list[Table]:
     return [table for table in catalogue.tables(rows) if table.name.startswith(name)]
 
 
+def caption(rows: list[dict[str, Any]], name: str) -> str:
+    """Return the caption of the one figure or table of that name."""
+    (found,) = [part.caption for part in (*drawn(rows, name), *laid(rows, name))]
+    return found
+
+
 def texts(table: Table) -> list[list[str]]:
     return [[cell.text for cell in line] for line in table.rows]
 
@@ -82,6 +88,29 @@ def test_mappings_of_tau_are_lines_of_their_own() -> None:
     assert {(one["tau"], one["value"], one["seeds"]) for one in figure.rows} == {
         ("1", 0.3, 1), ("2", 0.5, 1), ("2, fi 1", 0.7, 1)
     }  # fmt: skip
+
+
+def test_captions_name_the_taus_that_an_axis_of_tau_leaves_out() -> None:
+    crossed = [
+        one(f"{tau}{lang}{doc}", 0.5, target="all", query_lang=lang, doc_lang=doc, tau=tau, tau_target=own)
+        for lang, doc in (("fi", "ar"), ("ar", "fi"), ("fi", "fi"), ("ar", "ar"))
+        for tau, own in (("1", 1.0), ("3", 3.0), ("default=2,fi=1", 1.0), ("ar=3,fi=1", 1.0))
+    ]
+    mixed = [
+        one(f"{own}{other}{extra}", 0.5, extra=extra, extra_size=100, tau_target=own, tau_extra=other)
+        for own, other in ((1.0, 1.0), (3.0, 3.0), (1.0, 3.0))
+        for extra in ("ar", None)
+    ]
+    said = "Left out, as each language has a τ of its own: "
+    for rows, name, apart in (
+        (crossed, "across", "2, fi 1; ar 3, fi 1"),
+        (crossed, "table2", "2, fi 1; ar 3, fi 1"),
+        (mixed, "table1", "fi 1, ar 3"),
+    ):
+        assert f"{said}{apart}." in caption(rows, name)
+        assert said not in caption([row for row in rows if arms.uniform(row)], name)
+    many = [crossed[0] | {"tau": f"default=2,fi={at / 10}"} for at in range(1, 10)]
+    assert arms.without(many).endswith("; 2, fi 0.6 and 3 more.")
 
 
 def test_all_there_is_has_one_size_at_each_tau() -> None:

@@ -14,6 +14,8 @@ from graded.analysis.figures import Row
 from graded.analysis.tau import told
 from graded.errors import DataError
 
+#: So many taus that are left out are named.
+NAMED = 6
 DIRECTION = ("query_lang", "doc_lang", "set", "metric", "system")
 
 
@@ -63,6 +65,15 @@ def by_tau(text: str) -> tuple[bool, float, str]:
 def uniform(row: Row) -> bool:
     """Return whether one tau held for all languages of a row's model, so that it has a place on an axis of tau."""
     return " " not in tau(row)
+
+
+def without(rows: Iterable[Row]) -> str:
+    """Return a sentence, a space before it, that names the taus of ``rows`` that an axis of tau leaves out, or ''."""
+    names = sorted({tau(row) for row in rows if not uniform(row)})
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f" Left out, as each language has a τ of its own: {'; '.join(names[:NAMED])}{more}."
 
 
 def size_of(row: Row) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from graded.analysis import figures_theme as theme
 from graded.analysis import published
-from graded.analysis.arms import comparable, groups, pooled, seeds, sized, uniform
+from graded.analysis.arms import comparable, groups, pooled, seeds, sized, uniform, without
 from graded.analysis.figures import Figure, Key, Panel, Row
 from graded.analysis.figures_rows import base_value, language, trained, without_about
 from graded.analysis.figures_run import span
@@ -23,8 +23,8 @@ def across(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
     Models are trained on the query language (or on all), with one tau; of several sizes the one of most arms counts,
     of those the largest. Arguments as for :func:`curves`.
     """
-    every = [row for row in trained(rows, set_name, metric, annotator) if uniform(row)]
-    mine = comparable([row for row in every if row["query_lang"] != row["doc_lang"]], language, ("tau",))
+    every = [row for row in trained(rows, set_name, metric, annotator) if row["query_lang"] != row["doc_lang"]]
+    mine = comparable([row for row in every if uniform(row)], language, ("tau",))
     if len({row["tau_target"] for row in mine}) < 2:
         return None
     order = published.in_order({row["query_lang"] for row in mine} | {row["doc_lang"] for row in mine})
@@ -42,7 +42,7 @@ def across(rows: Sequence[Row], annotator: str, set_name: str, metric: str) -> F
     on = "all languages" if mine[0]["target"] == "all" else "the language of the queries"
     caption = (
         f"{metric} on {set_name} for each pair of languages, both ways (queries → passages), by threshold; models are "
-        f"trained on {on}, {sized(mine)}. Dashed: the base encoder."
+        f"trained on {on}, {sized(mine)}. Dashed: the base encoder.{without(every)}"
     )
     keys = (Key("first → second", "one", "circle"), Key("second → first", "two", "square"))
     name = f"across-{annotator}"

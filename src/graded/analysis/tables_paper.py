@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graded.analysis import published
-from graded.analysis.arms import Arm, arm, comparable, groups, sized, uniform
+from graded.analysis.arms import Arm, arm, comparable, groups, sized, uniform, without
 from graded.analysis.figures import Row
 from graded.analysis.figures_rows import language, trained, tuned
 from graded.analysis.tables import Cell, Scores, Table, change, name, plain
@@ -35,8 +35,9 @@ def mixtures(
         if row["objective"] == "infonce"
         and not row["share_mined"]
         and row["query_lang"] == row["doc_lang"] == row["target"]
-        and uniform(row)
     ]
+    apart = without(row for row in mine if row["extra"])
+    mine = [row for row in mine if uniform(row)]
     mixed = comparable([row for row in mine if row["extra"]], language, ("tau", "extra", "extra_size"))
     if not mixed:
         return None
@@ -58,7 +59,7 @@ def mixtures(
     caption = (
         f"{metric} on {set_name}: the target language alone, then the change when a second language is added. "
         "Green: the addition helps, red: it harms; in brackets the 95% interval over queries. "
-        f"{_amounts(mixed)}"
+        f"{_amounts(mixed)}{apart}"
     )
     columns = ("Target", "Added", *(f"τ = {tau:g}" for tau in taus))
     return Table("table1", "Mixtures of languages (Table 1)", caption, columns, tuple(body), heads=2)
@@ -72,7 +73,8 @@ def across(
     Models are trained on the query language (or on all), with one tau; of several sizes the one of most arms counts,
     of those the largest. Arguments as for :func:`mixtures`.
     """
-    mine = [row for row in trained(rows, set_name, metric, annotator) if uniform(row)]
+    every = trained(rows, set_name, metric, annotator)
+    mine = [row for row in every if uniform(row)]
     if all(row["query_lang"] == row["doc_lang"] for row in mine):
         return None
     mine = comparable(mine, language, ("tau",))
@@ -95,6 +97,7 @@ def across(
     caption = (
         f"Change of {metric} on {set_name} from τ = {ends[0]:g} to τ = {ends[1]:g}; rows are languages of the queries, "
         f"columns of the passages. Red favours the lower threshold, green the higher. Trained on {sized(mine)}."
+        f"{without(every)}"
     )
     levels = published.load()["languages"]["resource"]
     bands = ["Low-Med resource" if levels.get(lang) in ("low", "medium") else "High resource" for lang in passages]
