@@ -30,7 +30,7 @@ def laid(rows: list[dict[str, Any]], name: str) -> list[Table]:
 
 def caption(rows: list[dict[str, Any]], name: str) -> str:
     """Return the caption of the one figure or table of that name."""
-    (found,) = [part.caption for part in (*drawn(rows, name), *laid(rows, name))]
+    (found,) = [figure.caption for figure in drawn(rows, name)] + [table.caption for table in laid(rows, name)]
     return found
 
 

@@ -20,9 +20,10 @@ CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync""".split()  # noqa: SIM905
 AXE = "axe-core@4.14.1"
-#: Does harm in HTML, in an attribute, in a script and in a style, if it is not kept as text.
+#: Does harm in HTML, in an attribute, in a script and in a style, if it is not kept as text; ends in a long word.
 HOSTILE = (
     "</script><script>window.harm=1</script><img src=x onerror='window.harm=2'>\"><svg onload=window.harm=3>{{7*7}}"
+    f" {'meta_llama_3_1_70b_instruct_' * 3}"
 )
 
 
