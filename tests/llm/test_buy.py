@@ -12,6 +12,7 @@ import pytest
 
 from graded.errors import BudgetError, MissingError, ServiceError
 from graded.formats import table
+from graded.llm.lane import FIRST
 from graded.llm.ledger import RUNS, Ledger, last_run, spent
 from graded.llm.lines import decode
 from graded.stages import grade, query
@@ -110,13 +111,51 @@ def test_a_reply_that_costs_more_than_it_can_is_said(folder: Path, capsys: pytes
     assert (said.out + said.err).count("grade.annotators.a: a reply was billed at $0.0") == 1
 
 
+def test_an_endpoint_that_ignores_max_tokens_is_held_to_the_cap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reply costs about five times what was to be the most. Only the first ones of a process can pass the cap."""
+    cap = 3.0
+    with StandIn(lambda _: "[2] " + "and so on " * 2000, latency=0.05) as server:
+        buying.make(folder, server, pairs=400, in_flight=32)
+        server.pause_after = 0
+        both = [buying.start(folder, cap) for _ in range(2)]
+        buying.until(lambda: server.in_flight == 2 * FIRST)
+        server.resume()
+        said = [process.communicate(timeout=60)[1] for process in both]
+        assert [process.returncode for process in both] == [3, 3], said
+        assert all(f"the cap of ${cap:.2f} is reached" in one for one in said)
+        billed, each = buying.dollars(server), buying.dollars(server) / server.counts.billed.total()
+        assert cap - 2 * each < billed < cap
+        assert spent(folder).paid == pytest.approx(billed)
+        monkeypatch.setenv("GRADED_BUDGET_USD", str(cap))
+        with pytest.raises(BudgetError, match="is reached"):
+            grade.main()
+        assert buying.dollars(server) <= cap + FIRST * each
+
+
+@pytest.mark.slow
+def test_a_kill_at_such_an_endpoint_leaves_all_that_was_billed_accounted_for(folder: Path) -> None:
+    with StandIn(lambda _: "[2] " + "and so on " * 2000) as server:
+        buying.make(folder, server, pairs=400, in_flight=32)
+        for _ in range(3):
+            server.pause_after = server.counts.requests.total() + 60
+            process = buying.start(folder)
+            buying.until(lambda: server.in_flight >= 32)
+            process.kill()
+            process.communicate()
+            server.resume()
+            buying.until(lambda: server.in_flight == 0)
+            state = spent(folder)
+            assert state.committed >= buying.dollars(server), "the killed ones' replies were billed"
+            assert state.committed < 1.5 * buying.dollars(server)
+
+
 def test_two_processes_share_one_ledger(folder: Path) -> None:
     with StandIn() as server:
         buying.make(folder, server, pairs=1000, in_flight=64)
         copy = Path(shutil.copytree(folder, folder / "copy"))
         server.pause_after = 0
         both = [buying.start(folder), buying.start(copy, root=folder)]
-        buying.until(lambda: server.in_flight > 64)  # more than one alone has
+        buying.until(lambda: server.in_flight > FIRST)  # more than one alone has
         server.resume()
         said = [process.communicate(timeout=60) for process in both]
         assert [process.returncode for process in both] == [0, 0], said

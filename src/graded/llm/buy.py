@@ -119,13 +119,13 @@ class Buyer:
                 )
             )
 
-    def dear(self, lane: Lane, dollars: float, worst: float) -> None:
+    def dear(self, lane: Lane, dollars: float, held: float) -> None:
         """Say, once, that a reply was billed at more than the most that was reserved for it."""
         if not self._dear:
             self._dear = True
             self.progress.tell(
-                f"{lane.want.job.param}: a reply was billed at ${dollars:.4f}, more than the ${worst:.4f} reserved\n"
-                "the endpoint counts tokens that it was not sent: what is in flight can pass the cap"
+                f"{lane.want.job.param}: a reply was billed at ${dollars:.4f}, more than the ${held:.4f} reserved\n"
+                "the endpoint does not keep to what it is asked; the dearest reply says what others reserve from now on"
             )
 
     def count(self, replies: int) -> None:

@@ -49,6 +49,8 @@ class Desk:
             for path in ledger.store.sealed.glob(f"*{SUFFIX}"):
                 ledger.store.keep_money(path)
         self.writer = Writer(ledger.store)
+        #: What is reserved and has not ended, by the first 16 bytes of its key.
+        self.open: dict[bytes, Item] = {}
 
     def spread(self, feeds: Iterable[Feed]) -> None:
         """Where others buy too, begin elsewhere: two that walk the same list side by side want the same requests."""
@@ -65,6 +67,8 @@ class Desk:
     def block(self, feed: Feed, count: int) -> Block:
         """Return up to ``count`` requests of ``feed`` that are claimed and durably reserved."""
         found = Block([])
+        if feed.ratio > 1:
+            self._raise(feed)
         fresh: list[Item] = []
         seen = 0
         while len(fresh) < count and seen < SEEN and (taken := feed.take(count - len(fresh))):
@@ -77,8 +81,31 @@ class Desk:
                 else:
                     fresh.append(item)
         if fresh:
-            self._reserve(feed, found, [(item, self._record(item, "hold", usd=item.worst)) for item in fresh])
+            for item in fresh:
+                item.held = feed.most(item)
+            self._reserve(feed, found, [(item, self._record(item, "hold", usd=item.held)) for item in fresh])
         return found
+
+    def _raise(self, feed: Feed) -> None:
+        """Reserve more for what was reserved before a dearer reply came; what is not sent yet only where it fits.
+
+        Where what was sent passes the cap, nothing more is reserved by then, here or in another process.
+        """
+        low = [item for item in self.open.values() if item.want is feed.want and item.held < feed.most(item)]
+        if not low:
+            return
+        holds: list[dict[str, Any]] = []
+        with self.ledger.store.lock("budget"):
+            self.state.refresh()
+            room = self.state.room(self.cap)
+            for item in sorted(low, key=lambda one: not one.sent):
+                most = feed.most(item)
+                if item.sent or most - item.held <= room:
+                    room -= most - item.held
+                    item.held = most
+                    holds.append(self._record(item, "hold", usd=item.held))
+            self._write(holds)
+        self._sync()
 
     def _reserve(self, feed: Feed, found: Block, fresh: list[tuple[Item, dict[str, Any]]]) -> None:
         """Reserve what is still nobody's and fits under the cap, and add it to ``found``; the rest goes to ``feed``."""
@@ -91,8 +118,9 @@ class Desk:
                     found.known += 1
                 elif self._taken(item):
                     feed.put_off.append(item)
-                elif item.worst <= room and not found.full:
-                    room -= item.worst
+                elif item.held <= room and not found.full:
+                    room -= item.held
+                    self.open[item.short] = item
                     found.items.append(item)
                     holds.append(hold)
                 else:
@@ -122,6 +150,8 @@ class Desk:
 
     def settle(self, ended: list[tuple[Item, Answer, float]]) -> None:
         """Make the ends of requests durable; the float is the dollars of a reply."""
+        for item, _, _ in ended:
+            self.open.pop(item.short, None)
         self._write([self._end(*one) for one in ended])
         self._sync()
 
@@ -135,7 +165,7 @@ class Desk:
 
     def _end(self, item: Item, answer: Answer, dollars: float) -> dict[str, Any]:
         if answer.kind == "lost":
-            return self._record(item, "lost", usd=item.worst, why=answer.why)
+            return self._record(item, "lost", usd=item.held, why=answer.why)
         if answer.reply is None:
             return self._record(item, "free", usd=0.0, why=answer.why)
         reply = to_json(answer.reply)

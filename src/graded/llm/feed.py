@@ -18,13 +18,17 @@ class Item:
     Attributes:
         short: the first 16 bytes of the key, enough to look it up and to claim it.
         tries, lost: how often it was sent, and how often it may have been billed without a reply.
+        sent: was it sent, and may be billed for that?
+        held: dollars that were last reserved for it.
     """
 
-    __slots__ = ("_ask", "_made", "_price", "language", "lost", "short", "tries", "want")
+    __slots__ = ("_ask", "_made", "_price", "held", "language", "lost", "sent", "short", "tries", "want")
 
     def __init__(self, short: bytes, ask: Ask, want: Want, price: Price) -> None:
         self.short, self.language, self.want = short, ask.language, want
         self.tries = self.lost = 0
+        self.sent = False
+        self.held = 0.0
         self._ask, self._price = ask, price
         self._made: tuple[bytes, bytes, int, float] | None = None
 
@@ -53,14 +57,15 @@ class Item:
 
     @property
     def worst(self) -> float:
-        """Dollars that it can cost at most."""
+        """Dollars that it can cost at most, at an endpoint that keeps to its ``max_tokens``."""
         return self._make()[3]
 
 
 class Feed:
     """The missing requests of one want, made when they are needed; ``put_off`` are those another process has.
 
-    ``start`` is the place among the asks where it begins; what stands before it comes last.
+    ``start`` is the place among the asks where it begins; what stands before it comes last. ``ratio`` is what is
+    reserved of the most that a request can cost: above 1 where the endpoint does not keep to what it is asked.
     """
 
     def __init__(self, want: Want, price: Price) -> None:
@@ -70,7 +75,12 @@ class Feed:
         self.waiting: deque[Item] = deque()
         self.ended = False
         self.start = 0
+        self.ratio = 1.0
         self._items = self._make()
+
+    def most(self, item: Item) -> float:
+        """Return the dollars to reserve for ``item``, going by what replies were billed so far."""
+        return item.worst * self.ratio
 
     def take(self, count: int) -> list[Item]:
         """Return up to ``count`` items: first those that were put back, then new ones."""

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 BLOCK = 128
 #: Tries of a request that surely was not billed, and of one that may have been.
 TRIES, LOST = 10, 3
+#: Requests that are sent before anything has come back, which says whether the endpoint bills as it was asked.
+FIRST = 8
+#: Reserved, over the dearest reply so far, where replies are billed at more than the most that they can cost.
+MARGIN = 1.1
+#: What is said of a request whose reservation was too low by the time that it could be sent.
+ANEW = Answer("free", "reserved anew")
 #: How often another process's claims are looked at again, in seconds.
 LOOK = 0.5
 
@@ -69,7 +75,7 @@ class Lane:
         self.later: list[tuple[float, int, Item, bool]] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.fetching: asyncio.Task[None] | None = None
-        self.full = self.over = False
+        self.full = self.over = self.answered = False
         self._number = 0
         self._looked = 0.0
 
@@ -92,6 +98,8 @@ class Lane:
             lane.full = False
         if answer.kind == "lost" and item.lost <= LOST:
             self._again(item, answer, held=False)
+        elif answer is ANEW:
+            self.feed.waiting.append(item)
 
     @property
     def idle(self) -> bool:
@@ -111,6 +119,12 @@ class Lane:
             self._fetch()
         if not self.ready:
             return min(due, LOOK)
+        item = self.ready[0]
+        if item.held < self.feed.most(item):
+            self.buyer.put(self, self.ready.popleft(), ANEW)
+            return None
+        if not self.answered and self.pace.flying >= FIRST and item.worst:
+            return 1.0
         delay = self.pace.delay()
         if delay != 0.0:
             return 1.0 if delay is None else delay
@@ -167,13 +181,16 @@ class Lane:
 
     async def _send(self, session: aiohttp.ClientSession, item: Item) -> None:
         item.tries += 1
+        item.sent = True
         answer = await ask(session, self.end, item.data)
         usage = answer.reply.usage if answer.reply else None
         self.pace.end(answer.why, answer.headers, usage.prompt + usage.completion if usage else 0)
+        self.answered = self.answered or answer.kind in ("reply", "lost")
         if answer.reply is not None:
-            dollars = self.feed.price.dollars(usage) if usage else (0.0 if answer.free_of_charge else item.worst)
-            if dollars > item.worst:
-                self.buyer.dear(self, dollars, item.worst)
+            dollars = self.feed.price.dollars(usage) if usage else (0.0 if answer.free_of_charge else item.held)
+            if dollars > item.held:
+                self.feed.ratio = max(self.feed.ratio, MARGIN * dollars / item.worst)
+                self.buyer.dear(self, dollars, item.held)
             self.buyer.put(self, item, answer, dollars)
             if self.full:  # each settled reply makes room under the cap
                 self.buyer.flush()
@@ -195,5 +212,6 @@ class Lane:
 
     def _again(self, item: Item, answer: Answer, *, held: bool) -> None:
         self._number += 1
+        item.sent = False
         wait = max(retry_after(answer.headers) or 0.0, back_off(item.tries))
         heapq.heappush(self.later, (time.monotonic() + wait, self._number, item, held))
