@@ -37,6 +37,12 @@ def write_params(folder: Path, **values: Any) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(shared | values, sort_keys=False), encoding="utf-8")
 
 
+def changed(text: str, was: str, now: str) -> str:
+    """Return ``text`` with the first ``was``, which has to be there, as ``now``."""
+    assert was in text
+    return text.replace(was, now, 1)
+
+
 def write_beir(
     folder: Path,
     passages: Iterable[tuple[str, str, str]],

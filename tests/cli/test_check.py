@@ -10,6 +10,7 @@ from graded import params
 from graded.cli.check import fit, legal, needed
 from graded.errors import GradedError, ParamError
 from tests.conftest import ROOT
+from tests.workspace import changed
 
 
 @pytest.fixture
@@ -39,8 +40,7 @@ def test_the_shipped_params_are_legal(text: str) -> None:
     ],
 )
 def test_a_fault_is_one_line(text: str, was: str, now: str, says: str) -> None:
-    assert was in text
-    Path("params.yaml").write_text(text.replace(was, now, 1), encoding="utf-8")
+    Path("params.yaml").write_text(changed(text, was, now), encoding="utf-8")
     with pytest.raises(GradedError) as caught:
         legal(Path("params.yaml"))
     assert says in str(caught.value)

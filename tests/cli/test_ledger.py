@@ -22,7 +22,7 @@ from graded.stages import grade, query
 from tests.conftest import ROOT
 from tests.llm import buying
 from tests.llm import workspace as work
-from tests.llm.test_ledger import hold, reply
+from tests.llm.test_ledger import hold, reply, sealed_segment
 from tests.standin import StandIn
 from tests.workspace import write_params
 
@@ -66,11 +66,7 @@ def test_status_ends_its_table_with_the_dollars_of_each_stage_and_of_all(purse: 
 
 def test_verify_names_damage_and_repair_keeps_what_is_whole(purse: Path) -> None:
     store = Store(purse)
-    with Writer(store) as live:
-        live.write([full(number) for number in range(2000)])
-    with store.lock():
-        sealed = store.seal(store.dead())
-    assert sealed is not None
+    sealed = sealed_segment(store, *[full(number) for number in range(2000)])
     assert "1 files, 2,001 lines: all checksums hold" in graded("ledger", "verify")
     data = sealed.read_bytes()
     sealed.write_bytes(data[: len(data) * 3 // 4])

@@ -13,7 +13,7 @@ from graded.llm.ledger import Ledger, spent
 from graded.llm.store import Store, unpack
 from graded.llm.writer import Writer
 from tests.cli.test_ledger import full, graded
-from tests.llm.test_ledger import hold
+from tests.llm.test_ledger import hold, sealed_segment
 
 
 def damage(path: Path, place: float) -> bytes:
@@ -29,11 +29,7 @@ def damage(path: Path, place: float) -> bytes:
 def test_no_dollar_is_forgotten_with_a_damaged_segment(purse: Path, way: str) -> None:
     """The cap covers what was paid, whatever becomes of the replies."""
     store = Store(purse)
-    with Writer(store) as live:
-        live.write([full(0), full(1), hold(2, usd=0.25)])
-    with store.lock():
-        sealed = store.seal(store.dead())
-    assert sealed is not None
+    sealed = sealed_segment(store, full(0), full(1), hold(2, usd=0.25))
     damage(sealed, 0.5)
     if way == "delete the sealed one":
         sealed.unlink()
@@ -49,11 +45,7 @@ def test_no_dollar_is_forgotten_with_a_damaged_segment(purse: Path, way: str) ->
 def test_a_segment_whose_head_is_damaged_is_repaired_with_its_dollars(purse: Path) -> None:
     """Also one of a clone whose segments have no record of their dollars beside them."""
     store = Store(purse)
-    with Writer(store) as live:
-        live.write([full(number) for number in range(4)])
-    with store.lock():
-        sealed = store.seal(store.dead())
-    assert sealed is not None
+    sealed = sealed_segment(store, *[full(number) for number in range(4)])
     lines = [bytearray(line) for line in unpack(sealed.read_bytes())]
     lines[0][20] ^= 1
     sealed.write_bytes(zstandard.compress(b"".join(lines)))
@@ -66,11 +58,7 @@ def test_a_segment_whose_head_is_damaged_is_repaired_with_its_dollars(purse: Pat
 
 def test_a_segment_that_was_published_is_restored_whole(purse: Path) -> None:
     store = Store(purse)
-    with Writer(store) as live:
-        live.write([full(0), full(1)])
-    with store.lock():
-        sealed = store.seal(store.dead())
-    assert sealed is not None
+    sealed = sealed_segment(store, full(0), full(1))
     store.snapshot.mkdir(parents=True)
     (store.snapshot / sealed.name).write_bytes(damage(sealed, 0.5))
     assert "restored from data/ledger" in graded("ledger", "verify", "--repair")

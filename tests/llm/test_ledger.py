@@ -35,6 +35,16 @@ def hold(number: int, usd: float = 2.0) -> dict[str, Any]:
     return {"key": name(number).hex(), "kind": "hold", "usd": usd}
 
 
+def sealed_segment(store: Store, *records: dict[str, Any]) -> Path:
+    """Return the segment of ``records``, which a process wrote that has ended."""
+    with Writer(store) as live:
+        live.write(list(records))
+    with store.lock():
+        sealed = store.seal(store.dead())
+    assert sealed is not None
+    return sealed
+
+
 def texts(root: Path, count: int) -> dict[int, str]:
     keys = pack(name(number) for number in range(count))
     order = np.argsort(keys)
@@ -152,12 +162,7 @@ def test_no_claim_lapses_before_the_reply_that_ended_it_is_seen(tmp_path: Path, 
 
 def test_a_corrupt_segment_is_named_and_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(tmp_path)
-    for number in range(2):
-        with Writer(store) as live:
-            live.write([reply(number)])
-        with store.lock():
-            sealed = store.seal(store.dead())
-    assert sealed is not None
+    _, sealed = (sealed_segment(store, reply(number)) for number in range(2))
     data = bytearray(sealed.read_bytes())
     data[len(data) // 2] ^= 1
     sealed.write_bytes(data)

@@ -10,6 +10,7 @@ from graded.errors import ParamError
 from graded.llm import prices
 from graded.llm.request import Model
 from tests.conftest import ROOT
+from tests.workspace import changed
 
 GPT = Model(model="gpt-4o-2024-11-20")
 SHIPPED = (ROOT / "prices.yaml").read_text(encoding="utf-8")
@@ -34,8 +35,7 @@ SHIPPED = (ROOT / "prices.yaml").read_text(encoding="utf-8")
     ],
 )  # fmt: skip
 def test_a_price_that_is_none_is_named(folder: Path, old: str, new: str, said: str) -> None:
-    assert old in SHIPPED
-    (folder / "prices.yaml").write_text(SHIPPED.replace(old, new, 1), encoding="utf-8")
+    (folder / "prices.yaml").write_text(changed(SHIPPED, old, new), encoding="utf-8")
     with pytest.raises(ParamError, match=rf"^prices\.yaml: .*{said}") as caught:
         prices.load().of(GPT)
     assert "\n" not in str(caught.value)

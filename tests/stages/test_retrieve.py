@@ -38,9 +38,9 @@ def test_runs_hold_the_exact_best(workspace: Path, monkeypatch: pytest.MonkeyPat
         assert order == sorted(order, reverse=True), "ties: doc_id descending, as trec_eval"
 
 
-def test_each_corpus_and_each_languages_queries_are_encoded_once(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How many queries and passages were encoded."""
     counts = {"query": 0, "passage": 0}
     real = Encoder.encode
 
@@ -49,6 +49,12 @@ def test_each_corpus_and_each_languages_queries_are_encoded_once(
         return real(self, texts, kind, **more)
 
     monkeypatch.setattr(Encoder, "encode", counted)
+    return counts
+
+
+def test_each_corpus_and_each_languages_queries_are_encoded_once(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]
+) -> None:
     own, path = Path("data/benchmark/mono/corpus/fi.parquet"), Path("data/benchmark/mono/benchmark.json")
     own.parent.mkdir()
     own.write_bytes(Path("data/corpus/fi.parquet").read_bytes())
@@ -170,15 +176,9 @@ def test_listed_passages_alone_are_ranked(workspace: Path, monkeypatch: pytest.M
     assert tags == ["graded-base", "graded-base-hnsw"], "listed passages are ranked exactly"
 
 
-def test_listed_passages_are_encoded_once_for_all_directions(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = {"query": 0, "passage": 0}
-    real = Encoder.encode
-
-    def counted(self: Encoder, texts: list[str], kind: Any, **more: Any) -> Any:
-        counts[kind] += len(texts)
-        return real(self, texts, kind, **more)
-
-    monkeypatch.setattr(Encoder, "encode", counted)
+def test_listed_passages_are_encoded_once_for_all_directions(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]
+) -> None:
     write_workspace(workspace, listed=True)
     asked = {
         (task.direction.query_lang, one.text) for task in retrieve.tasks(retrieve.BENCHMARK) for one in task.queries
