@@ -15,19 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from graded.retrieval.search_multiply import Floats, Ints
-from graded.retrieval.search_pass import SLACK, Pairs, float32_error, rescored
-
-#: Passages a product; with 512 it takes a quarter longer.
-PIECE = 2048
+from graded.retrieval.search_pass import SLACK, Rescored, float32_error
 
 
-class Int8Pass:
+class Int8Pass(Rescored):
     """Whole numbers of eight bits, then a float32 product for what is left.
 
     For vectors of ``MIN_DIM`` components up: it gains nothing where there are few.
     """
 
     MIN_DIM = 16
+    #: Passages a product; with 512 it takes a quarter longer.
+    PIECE = 2048
 
     def __init__(self, queries: Floats, norms: npt.NDArray[np.float64]) -> None:
         import torch
@@ -42,11 +41,7 @@ class Int8Pass:
         self.rounded_norms = np.linalg.norm(rounded, axis=1)
         self.multiply = Multiply(torch.from_numpy(whole.astype(np.int8)), torch.from_numpy(scale))
         self.unit = max(float(self.rounded_norms.max()), 1e-30)
-        self.kernels, self.bytes = search_kernels, torch.empty(PIECE, queries.shape[1], dtype=torch.uint8)
-
-    def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
-        """See :class:`search_pass.Pass`."""
-        return rescored(self.queries, vectors, PIECE, lambda part: self._piece(part, floor, longest))
+        self.kernels, self.bytes = search_kernels, torch.empty(self.PIECE, queries.shape[1], dtype=torch.uint8)
 
     def _piece(self, vectors: Floats, floor: Floats, longest: float) -> Ints:
         scale = float(np.float32(max(self._largest(vectors), 1e-30) / 127))
@@ -78,7 +73,7 @@ class Multiply:
         import torch
 
         self.scales, self.zeros = scales, torch.zeros(len(whole), dtype=torch.int64)
-        self.packed = torch.ops.onednn.qlinear_prepack(whole, [PIECE, whole.shape[1]])
+        self.packed = torch.ops.onednn.qlinear_prepack(whole, [Int8Pass.PIECE, whole.shape[1]])
 
     def __call__(self, found: Any, scale: float, add: Floats, step: float) -> Any:
         """Return (scale * scales * (found - 128) @ whole' + add) / step, rounded and cut to 0..255: uint8 [n, Q]."""

@@ -18,7 +18,7 @@ with norms above about 1e-18. Those of an encoder have norm 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -58,13 +58,6 @@ def pieces(count: int, size: int) -> Iterator[slice]:
         yield slice(at, min(at + size, count))
 
 
-def rescored(queries: Floats, vectors: Floats, size: int, keep: Callable[[Floats], Ints]) -> Pairs:
-    """Return what ``keep`` leaves of pieces of ``size`` passages (flat places in ``[n, Q]``), with float32 scores."""
-    flats = [keep(vectors[part]) + part.start * len(queries) for part in pieces(len(vectors), size)]
-    row, query = np.divmod(np.concatenate(flats), len(queries))
-    return query, row, pair_scores(queries, vectors, row, query)
-
-
 class Float32Pass:
     """The plain product."""
 
@@ -92,7 +85,27 @@ class Float32Pass:
         return query, row, np.concatenate(found)
 
 
-class BFloat16Pass:
+class Rescored:
+    """A pass that looks at ``PIECE`` passages at a time, in fewer bits; what it leaves gets a float32 product."""
+
+    PIECE: int
+    queries: Floats
+
+    def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
+        """See :class:`Pass`."""
+        flats = [
+            self._piece(vectors[part], floor, longest) + part.start * len(self.queries)
+            for part in pieces(len(vectors), self.PIECE)
+        ]
+        row, query = np.divmod(np.concatenate(flats), len(self.queries))
+        return query, row, pair_scores(self.queries, vectors, row, query)
+
+    def _piece(self, vectors: Floats, floor: Floats, longest: float) -> Ints:
+        """Return the flat places in ``[n, Q]`` of what may reach ``floor``."""
+        raise NotImplementedError
+
+
+class BFloat16Pass(Rescored):
     """Eight significant bits, then a float32 product for what is left."""
 
     PIECE = 1024
@@ -108,10 +121,6 @@ class BFloat16Pass:
         self.scores = torch.empty(self.PIECE, len(queries), dtype=torch.bfloat16)
         self.wide = torch.empty(self.PIECE, len(queries))
         self.mask = np.empty((self.PIECE, len(queries)), bool)
-
-    def pairs(self, vectors: Floats, floor: Floats, longest: float) -> Pairs:
-        """See :class:`Pass`."""
-        return rescored(self.queries, vectors, self.PIECE, lambda part: self._piece(part, floor, longest))
 
     def _piece(self, vectors: Floats, floor: Floats, longest: float) -> Ints:
         import torch
