@@ -178,6 +178,16 @@ def test_directions_that_were_not_to_be_searched_are_left_out(folder: Path) -> N
     assert list(json.loads(Path("metrics/evaluate.json").read_text())["toy"]) == ["fi"]
 
 
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [("data/benchmark/toy/benchmark.json", "benchmark"), ("data/run/tuned/searched.json", "retrieve@tuned")],
+)
+def test_a_half_written_record_is_one_line(folder: Path, name: str, stage: str) -> None:
+    Path(name).write_text('{"toy": ["fi-fi', encoding="utf-8")
+    with pytest.raises(DataError, match=rf"^{name} is not JSON .*; 'dvc repro -f {stage}' writes it again$"):
+        evaluate.main()
+
+
 def test_a_run_that_is_not_there_is_named(folder: Path) -> None:
     Path("data/run/tuned/toy/fi-ar.trec").unlink()
     with pytest.raises(MissingError, match=r"tuned/toy/fi-ar\.trec"):

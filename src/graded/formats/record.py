@@ -9,8 +9,8 @@ from typing import Any
 from graded.errors import DataError, MissingError, flat
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Return a record.
+def read_record(path: Path, stage: str | None = None) -> dict[str, Any]:
+    """Return a record; ``stage`` is the one that writes it, by default that of the file's name.
 
     Raises:
         MissingError: there is no such file.
@@ -21,4 +21,6 @@ def read_record(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise MissingError(f"no {path} here; 'dvc repro' makes it, 'dvc pull' fetches it") from None
     except ValueError as error:
-        raise DataError(f"{path} is not JSON ({flat(error)}); 'dvc repro -f {path.stem}' writes it again") from None
+        raise DataError(
+            f"{path} is not JSON ({flat(error)}); 'dvc repro -f {stage or path.stem}' writes it again"
+        ) from None

@@ -17,7 +17,6 @@ randomisation test, p_holm corrected over the directions of such a mean. Metrics
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from graded.analysis.evaluation import Scores, spoken, summary
 from graded.console import run, say
 from graded.errors import MissingError
 from graded.formats import atomic, table, trec
+from graded.formats.record import read_record
 from graded.records import Direction
 from graded.retrieval import measures
 
@@ -122,12 +122,13 @@ def benchmarks(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Raises:
         MissingError: there is none.
+        DataError: a benchmark.json is no JSON.
     """
     found = sorted(folder.glob("*/benchmark.json"))
     if not found:
         raise MissingError(f"no benchmark in {folder}; 'dvc repro benchmark' makes it, 'dvc pull' fetches it")
     for path in found:
-        yield path.parent.name, json.loads(path.read_text(encoding="utf-8"))
+        yield path.parent.name, read_record(path)
 
 
 def directions(name: str, benchmark: Mapping[str, Any]) -> list[Direction]:
@@ -136,7 +137,7 @@ def directions(name: str, benchmark: Mapping[str, Any]) -> list[Direction]:
     path = RUNS["tuned"] / "searched.json"
     if not path.is_file():
         return found
-    searched = json.loads(path.read_text(encoding="utf-8")).get(name, [])
+    searched = read_record(path, "retrieve@tuned").get(name, [])
     return [direction for direction in found if direction.name in searched]
 
 

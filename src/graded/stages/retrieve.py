@@ -13,7 +13,6 @@ first one writes.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -24,6 +23,7 @@ from graded import params
 from graded.console import Progress, run, say
 from graded.errors import DataError, MissingError, ParamError, one_of
 from graded.formats import atomic, table, trec
+from graded.formats.record import read_record
 from graded.records import Direction, Query
 from graded.retrieval import gpu
 from graded.retrieval.distributed import place
@@ -113,7 +113,7 @@ def tasks(folder: Path) -> list[Task]:
     found = []
     for path in sorted(folder.glob("*/benchmark.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_record(path)
             for entry in record["directions"]:
                 direction = Direction(entry["query_lang"], entry["doc_lang"])
                 home = path.parent / direction.name
