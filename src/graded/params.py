@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from graded.errors import MissingError, ParamError, one_of
+from graded.errors import ParamError, one_of
 from graded.formats import yaml12
 from graded.formats.redact import redact
 
@@ -55,16 +55,6 @@ def at(values: Any, key: str) -> Any:
     for part in key.split("."):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
-
-
-def inside() -> None:
-    """Return if this folder is a graded repository, or holds a ledger.
-
-    Raises:
-        MissingError: it is not.
-    """
-    if not PARAMS.is_file() and not Path(".ledger").is_dir():
-        raise MissingError(f"no {PARAMS} in {Path.cwd()}; run this inside a graded repository")
 
 
 def section(name: str, model: type[S], path: Path | None = None) -> S:

@@ -147,8 +147,10 @@ def priced() -> str:
 
 
 @pytest.mark.parametrize(
-    "command", ["review main", "compare HEAD main", "scale", "push-model team/model --dry-run", "estimate"]
-)
+    "command",
+    ["review main", "compare HEAD main", "scale", "push-model team/model --dry-run", "estimate", "ledger status",
+     "batches", "results", "summary", "sweep figure5"],
+)  # fmt: skip
 def test_outside_a_repository_a_command_says_that_it_needs_one(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

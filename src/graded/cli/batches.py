@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graded import params
+from graded.cli import here
 from graded.console import say
 from graded.errors import GradedError, ResumeError, ServiceError
 from graded.llm import batch_drop
@@ -27,7 +27,7 @@ def batches(
 
     Example: graded batches
     """
-    params.inside()
+    here.repository("batches")
     ledger = Ledger()
     for name in give_up or []:
         _give_up(ledger, name)

@@ -44,12 +44,12 @@ def away(root: Path) -> Missing | None:
 
 
 def repository(command: str) -> None:
-    """Return if this folder has a file that a graded repository's root has.
+    """Return if this folder has something that a graded repository's root has; a ledger alone is enough.
 
     Raises:
         MissingError: it has none; where to go.
     """
-    if any(Path(name).is_file() for name in (*MAP, "dvc.lock")):
+    if any(Path(name).is_file() for name in (*MAP, "dvc.lock")) or Path(".ledger").is_dir():
         return
     found = away(Path())
     where = found.command if found and found.command.startswith("cd ") else f"no {MAP[0]} in {Path.cwd()}"

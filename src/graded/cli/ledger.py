@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from graded import params
+from graded.cli import here
 from graded.console import say
 from graded.errors import DataError, MissingError
 from graded.llm.census import census, export
@@ -30,7 +31,7 @@ app = typer.Typer(
 @app.callback()
 def ledger() -> None:
     """Work on the ledger of the repository that this is called in."""
-    params.inside()
+    here.repository("ledger")
 
 
 @app.command("status")

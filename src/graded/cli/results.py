@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from graded import params
-from graded.cli import terminal
+from graded.cli import here, terminal
 from graded.console import say
 from graded.errors import MissingError
 from graded.experiments import git, means, results, scores, tidy
@@ -32,7 +32,7 @@ def command(
 
     Example: graded results main workspace
     """
-    params.inside()
+    here.repository("results")
     if remote:
         say(f"{git.fetch(remote)} experiments fetched from {remote}")
     chosen = results.sources(names or None)

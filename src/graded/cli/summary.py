@@ -31,7 +31,7 @@ def summary(
 
     Example: graded summary --directions
     """
-    params.inside()
+    here.repository("summary")
     record = read_record(METRICS)
     if name is not None and name not in record:
         raise ParamError(f"summary: {one_of(name, record)}")

@@ -41,7 +41,7 @@ def sweep(
 
     Example: graded sweep figure5 --dry
     """
-    params.inside()
+    here.repository("sweep")
     here.locked(Path())
     title, chosen = grid.load(name)
     kind = form or default_form(chosen)
