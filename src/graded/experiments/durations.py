@@ -1,16 +1,26 @@
-"""How long experiments took on this machine, and what the next ones will: `.work/durations.jsonl`."""
+"""How long experiments took on this machine, and what the next ones will: `.work/durations.jsonl`.
+
+Before the first of an encoder has ended, the speed of the last training in this folder says what training alone takes.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graded import params
+from graded.formats import table
+from graded.formats.record import read_record
 from graded.formats.work import work_folder
 
+#: What the last `dvc repro` left here: the encoder it trained, its speed step by step, what it trained on.
+MODEL, SPEED = "data/model/encoder.json", "dvclive/plots/metrics/pairs_per_second.tsv"
+PAIR = "data/pair.parquet"
 #: So many times the largest recorded size, an estimate of hours is a guess.
 FAR = 5
 
@@ -19,7 +29,8 @@ def record(name: str, seconds: float, values: Mapping[str, Any]) -> None:
     """Append what one experiment took; ``values`` is its params.yaml."""
     path = work_folder("durations.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = {"experiment": name, "seconds": round(seconds, 1), "pairs": pairs(values), "encoder": encoder(values)}
+    line = {"experiment": name, "seconds": round(seconds, 1), "pairs": pairs(values), "shown": shown(values)}
+    line["encoder"] = encoder(values)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
@@ -56,6 +67,17 @@ def pairs(values: Mapping[str, Any]) -> int | None:
     return None if extra.get("size") is None else int(pair["size"]) * targets + int(extra["size"])
 
 
+def shown(values: Mapping[str, Any], share: float = 1.0) -> float | None:
+    """Return how many pairs training goes through, over all its steps or epochs; None where that takes all there are.
+
+    ``share`` of the graded pairs are rows of an epoch: for InfoNCE the positives.
+    """
+    train, once = values.get("train") or {}, pairs(values)
+    if train.get("budget") == "steps":
+        return float(train["steps"] * train["batch_size"])
+    return None if once is None else once * share * float(train.get("epochs", 1))
+
+
 def encoder(values: Mapping[str, Any]) -> str | None:
     """Return the name of the base encoder."""
     found = params.at(values, "encoder.name")
@@ -65,8 +87,8 @@ def encoder(values: Mapping[str, Any]) -> str | None:
 def estimate(todo: Sequence[Mapping[str, Any]], jobs: int) -> tuple[float, int] | None:
     """Return seconds for the experiments ``todo`` (their params) and the number of records behind it.
 
-    Where sizes are known, seconds = a + b x pairs, fitted to the records of the same encoder by least squares with
-    neither below 0; else the records' mean. None where nothing is recorded.
+    Where they are known, seconds = a + b x pairs that training goes through, fitted to the records of the same encoder,
+    of whatever sweep, by least squares with neither below 0; else the records' mean. None where nothing is recorded.
     """
     if not todo:
         return 0.0, 0
@@ -74,15 +96,38 @@ def estimate(todo: Sequence[Mapping[str, Any]], jobs: int) -> tuple[float, int] 
     if not records:
         return None
     mean = float(np.mean([one["seconds"] for one in records]))
-    sized = [(one["pairs"], one["seconds"]) for one in records if one["pairs"] is not None]
+    sized = [(one["shown"], one["seconds"]) for one in records if one.get("shown") is not None]
     if len({size for size, _ in sized}) < 2:
         return mean * len(todo) / jobs, len(records)
     from scipy.optimize import nnls
 
     sizes, seconds = np.array(sized, dtype=np.float64).T
     (start, each), _ = nnls(np.stack([np.ones_like(sizes), sizes], axis=1), seconds)
-    total = sum(mean if (size := pairs(one)) is None else start + each * size for one in todo)
+    total = sum(mean if (size := shown(one)) is None else start + each * size for one in todo)
     return float(total) / jobs, len(records)
+
+
+def training(todo: Sequence[Mapping[str, Any]], jobs: int) -> tuple[float, float] | None:
+    """Return seconds that training alone takes, and the pairs a second of the last training in this folder behind it.
+
+    None where that training was of another encoder, or left nothing to go by.
+    """
+    model = Path(MODEL)
+    if not todo or not (model.is_file() and Path(SPEED).is_file() and Path(PAIR).is_file()):
+        return None
+    if read_record(model).get("name") != encoder(todo[0]):
+        return None
+    with Path(SPEED).open(encoding="utf-8") as file:
+        speeds = [float(row["pairs_per_second"]) for row in csv.DictReader(file, delimiter="\t")]
+    with table.connect() as connection:
+        query = "SELECT count(*), avg(positive::INT) FROM read_parquet(?)"
+        every, share = connection.execute(query, [PAIR]).fetchall()[0]
+    if not speeds or not share:
+        return None
+    speed = len(speeds) / sum(1 / max(one, 1e-9) for one in speeds)
+    epoch = every * share
+    amounts = (shown(one, share) or epoch * float((one.get("train") or {}).get("epochs", 1)) for one in todo)
+    return sum(amounts) / speed / jobs, speed
 
 
 def beyond(todo: Sequence[Mapping[str, Any]]) -> int | None:

@@ -30,6 +30,9 @@ def announce(found: Plan, total: int, jobs: int) -> None:
         return
     if guess is None:
         say("hours: unknown, no earlier run of this encoder is recorded here; told once the first has ended")
+        if trained := durations.training(waiting, jobs):
+            by = f"at the {trained[1]:,.0f} pairs a second of the last training here"
+            say(f"  training alone: about {trained[0] / 3600:,.1f} hours ({clock(trained[0])}), {by}")
         return
     seconds, runs = guess
     far = durations.beyond(waiting)
