@@ -15,6 +15,7 @@ Anything else is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -56,6 +57,17 @@ class ServiceError(GradedError):
 def flat(error: BaseException, most: int = 160) -> str:
     """Return the text of somebody else's error on one line, cut at ``most``; its type's name where it has none."""
     return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def many(count: int, word: str, verb: str = "") -> str:
+    """Return ``1 batch is``, ``2 batches are``: a count, its noun (in the singular) and a verb (in the plural)."""
+    if count == 1:
+        verb = {"": "", "are": "is", "have": "has", "were": "was"}.get(verb, f"{verb}s")
+    elif re.search("[^aeiou]y$", word):
+        word = f"{word[:-1]}ies"
+    else:
+        word += "es" if re.search("(s|x|ch|sh)$", word) else "s"
+    return f"{count:,} {word} {verb}".rstrip()
 
 
 def one_of(received: object, legal: Iterable[object]) -> str:

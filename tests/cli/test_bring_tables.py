@@ -39,7 +39,7 @@ def test_files_as_other_programs_write_them(name: str, data: bytes) -> None:
     ("text", "why"),
     [
         ("id,text\na,one\nb,two, three\n", "3 fields, the header has 2: a ',' that is not between quotes?"),
-        ("id,text\na,one\nb\n", "1 fields, the header has 2"),
+        ("id,text\na,one\nb\n", "1 field, the header has 2"),
         ("id,text\na,one\nb,   \n", "no text"),
         ("text\none\none\n", "this text stands twice"),
     ],
@@ -100,7 +100,7 @@ def test_a_quoted_cell_may_have_lines(name: str) -> None:
     text = f'id{gap}text\na{gap}"one, ""1""\n\nYes, two\nNo"\n\nb{gap}"three"\nc\n'
     bring(write(name, text), "fi", Path("out"))
     assert [row.text for row in beir.passages(Path("out/fi"))] == ['one, "1"\n\nYes, two\nNo', "three"]
-    assert bad_rows().startswith(f"{name}:8\t1 fields")
+    assert bad_rows().startswith(f"{name}:8\t1 field")
 
 
 def test_a_first_line_without_end_is_one_line() -> None:

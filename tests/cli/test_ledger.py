@@ -45,7 +45,7 @@ def test_status_shows_each_group_and_what_may_have_been_paid(purse: Path) -> Non
         live.write([full(0), full(1), hold(2, usd=0.25)])
     said = graded("ledger", "status")
     assert re.search(r"grade +openai/m +fi +2 +1,400 +6 +1\.00", said)
-    assert "possibly paid  1 requests that may have been billed, at most $0.25" in said
+    assert "possibly paid  1 request that may have been billed, at most $0.25" in said
     assert "this clone     $1.00 paid, $0.25 possibly paid or in flight" in said
 
 
@@ -67,7 +67,7 @@ def test_status_ends_its_table_with_the_dollars_of_each_stage_and_of_all(purse: 
 def test_verify_names_damage_and_repair_keeps_what_is_whole(purse: Path) -> None:
     store = Store(purse)
     sealed = sealed_segment(store, *[full(number) for number in range(2000)])
-    assert "1 files, 2,001 lines: all checksums hold" in graded("ledger", "verify")
+    assert "1 file, 2,001 lines: all checksums hold" in graded("ledger", "verify")
     data = sealed.read_bytes()
     sealed.write_bytes(data[: len(data) * 3 // 4])
     with pytest.raises(DataError, match="1 of 1 files are damaged"):

@@ -114,7 +114,7 @@ def test_truncated_gzip_and_short_rows(folder: Path) -> None:
             benchmark.main()
         path.write_bytes(whole)
     pack(folder / "docs/en.tsv.gz", "1\tone\n\n2\n")
-    with pytest.raises(DataError, match=r"en\.tsv\.gz:3: 1 columns, expected 2: doc_id<tab>text"):
+    with pytest.raises(DataError, match=r"en\.tsv\.gz:3: 1 column, expected 2: doc_id<tab>text"):
         benchmark.main()
     assert not Path("data/benchmark").exists()
 

@@ -97,7 +97,7 @@ DAMAGE: dict[str, tuple[Source, str, bytes | None, str]] = {
     "topics twice": (miracl, TOPICS, b"1\ta\n1\tb\n2\tc\n", "benchmark s xx queries: 1 values of query_id"),
     "qrels empty": (miracl, QRELS, b"", "no query of split 'dev' .* graded fetch miracl"),
     "qrels twice": (miracl, QRELS, b"1\t0\t0#0\t1\n1\t0\t0#0\t0\n", "benchmark s xx qrels: 1 values"),
-    "qrels unknown": (miracl, QRELS, b"1\t0\t9#9\t1\n", "1 judgements name passages .* '9#9'"),
+    "qrels unknown": (miracl, QRELS, b"1\t0\t9#9\t1\n", "1 judgement names passages .* '9#9'"),
     "qrels too large": (miracl, QRELS, b"1\t0\t0#0\t9999999999\n", r"dev\.tsv:1: relevance '9999999999' is out of"),
     "documents empty": (clirmatrix, "clir/docs/en.tsv.gz", b"", "benchmark s: no passage in 'en'"),
     "document id with a space": (clirmatrix, "clir/docs/en.tsv.gz", b"1\ta\n2\tb\n3 3\tc\n", "s corpus en: 1 doc_ids"),
@@ -181,7 +181,7 @@ def test_directions_without_a_file_are_named(capsys: pytest.CaptureFixture[str])
     one = clirmatrix()
     Path(LISTED).unlink()
     stages(one)
-    assert "benchmark s: no file of 1 directions, which are left out: de-en" in capsys.readouterr().out
+    assert "benchmark s: no file of 1 direction, left out: de-en" in capsys.readouterr().out
     assert [path.name for path in sorted(Path("data/benchmark/s").iterdir())] == ["benchmark.json", "corpus", "en-de"]
 
 
@@ -189,4 +189,4 @@ def test_queries_without_text_are_counted(capsys: pytest.CaptureFixture[str]) ->
     one = miracl()
     write(TOPICS, b"1\t\n2\tMika\n")
     stages(one)
-    assert "benchmark s xx: 1 queries have no text, the first '1'" in capsys.readouterr().out
+    assert "benchmark s xx: 1 query has no text, the first '1'" in capsys.readouterr().out

@@ -131,7 +131,7 @@ def test_damaged_topics_and_qrels_are_one_line(hub: Path) -> None:
     with pytest.raises(MissingError, match="graded fetch miracl --part topics --languages yy"):
         list(miracl.qrels(hub, "yy", "dev"))
     (home / "topics/topics.miracl-v1.0-xx-dev.tsv").write_text("1\tyksi\n\n2 kaksi\n")
-    with pytest.raises(DataError, match=r"dev\.tsv:3: 1 columns, expected 2: query_id<tab>text"):
+    with pytest.raises(DataError, match=r"dev\.tsv:3: 1 column, expected 2: query_id<tab>text"):
         list(miracl.queries(hub, "xx", "dev"))
     (home / "qrels/qrels.miracl-v1.0-xx-dev.tsv").write_text("1\tQ0\t3#0\n")
     with pytest.raises(DataError, match=r"dev\.tsv:1: 3 fields, expected 4"):

@@ -53,7 +53,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="<top> 1 has no <num> or no <title>"):
         list(topics.queries(tmp_path, "test"))
     (tmp_path / "corpus.tsv").write_text("d1\tone\nd2\n")
-    with pytest.raises(DataError, match=r"corpus\.tsv:2: 1 columns"):
+    with pytest.raises(DataError, match=r"corpus\.tsv:2: 1 column"):
         list(topics.passages(tmp_path))
     (tmp_path / "qrels.test.txt").write_text("q 0 d x\n")
     with pytest.raises(DataError, match=r"qrels\.test\.txt:1: relevance 'x' is no whole number"):

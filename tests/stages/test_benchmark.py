@@ -79,10 +79,10 @@ def test_judgements_of_what_is_not_there(workspace: Path, capsys: pytest.Capture
     judged = [("q1", "d1", 3), ("q1", "d9", 1), ("q7", "d2", 1)]
     write_beir(workspace / "texts" / "fi", PASSAGES, [("q1", "x")], {"test": judged})
     chosen(workspace)
-    with pytest.raises(DataError, match=r"1 judgements name queries that are not there, the first 'q7'.*unknown: drop"):
+    with pytest.raises(DataError, match=r"1 judgement names queries that are not there, the first 'q7'.*unknown: drop"):
         benchmark.main()
     write_beir(workspace / "texts" / "fi", PASSAGES, [("q1", "x")], {"test": judged[:2]})
-    with pytest.raises(DataError, match=r"benchmark small fi: 1 judgements name passages .* the first 'd9'"):
+    with pytest.raises(DataError, match=r"benchmark small fi: 1 judgement names passages .* the first 'd9'"):
         benchmark.main()
     chosen(workspace, unknown="drop")
     benchmark.main()
@@ -133,7 +133,7 @@ def test_a_pool_holds_what_is_judged_and_the_first_hits(workspace: Path) -> None
     assert [path.name for path in Path("data/benchmark").iterdir()] == ["small-pool"]
     elsewhere = [trec.Hit("q1", doc_id, 1, 1.0) for doc_id in ("d1", "d2", "elsewhere")]
     trec.write_run(workspace / "texts/pool/fi-fi.trec", elsewhere, "base")
-    with pytest.raises(DataError, match="1 passages of the runs are not in"):
+    with pytest.raises(DataError, match="1 passage of the runs not in"):
         benchmark.main()
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graded.analysis.simultaneous import Comparison
-from graded.errors import ParamError
+from graded.errors import ParamError, many
 
 #: A next size that is not at least this many times the last one is not worth a look.
 WORTH = 1.5
@@ -156,7 +156,7 @@ def ladder(full: int, arms: int, sizes: Sequence[int] | None, share: float, seed
     made = Ladder(chosen, (seeds, *(1 for _ in chosen[1:])), int(share * arms * full))
     if made.next_look(0, arms, 0) is None:
         raise ParamError(
-            f"calibrate: {arms} values of tau at {chosen[0]:,} pairs with {seeds} seeds exceed {share:.0%} of the grid"
-            f" ({made.budget:,} pairs); lower the first size or the seeds, or raise the share"
+            f"calibrate: {arms} values of tau at {chosen[0]:,} pairs with {many(seeds, 'seed')} exceed"
+            f" {share:.0%} of the grid ({made.budget:,} pairs); lower the first size or the seeds, or raise the share"
         )
     return made

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from graded.console import say
-from graded.errors import DataError, MissingError
+from graded.errors import DataError, MissingError, many
 from graded.formats import atomic, table, trec
 from graded.records import Direction
 
@@ -60,7 +60,7 @@ def write_pool(corpus: Path, qrels: Sequence[Path], runs: Sequence[Path], top: i
                 [str(ids), str(corpus)],
             ).fetchone()
             if lost and lost[0]:
-                raise DataError(f"pool: {lost[0]:,} passages of the runs are not in {corpus}, the first {lost[1]!r}")
+                raise DataError(f"pool: {many(lost[0], 'passage')} of the runs not in {corpus}, the first {lost[1]!r}")
             select = (
                 "SELECT doc_id, title, text FROM read_parquet(?) WHERE doc_id IN"
                 " (SELECT doc_id FROM read_parquet(?) UNION SELECT doc_id FROM read_parquet(?))"

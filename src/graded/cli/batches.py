@@ -8,7 +8,7 @@ import typer
 
 from graded.cli import here
 from graded.console import say
-from graded.errors import GradedError, ResumeError, ServiceError
+from graded.errors import GradedError, ResumeError, ServiceError, many
 from graded.llm import batch_drop
 from graded.llm.batch_drive import Driver
 from graded.llm.batch_intent import Folder
@@ -37,7 +37,10 @@ def batches(
         unasked = sum(not _look(driver, folder) for folder in folders)
     ledger.state.refresh()
     left = len(ledger.state.pending.folders())
-    say(f"{left} batches under way, ${ledger.state.reserved:,.2f} reserved, ${ledger.state.paid:,.2f} paid so far")
+    say(
+        f"{many(left, 'batch')} under way, ${ledger.state.reserved:,.2f} reserved,"
+        f" ${ledger.state.paid:,.2f} paid so far"
+    )
     if unasked:
         raise ServiceError(f"{unasked} of {len(folders)} batches could not be taken further, as said above")
 
@@ -56,7 +59,7 @@ def _look(driver: Driver, folder: Folder) -> bool:
     except GradedError as error:
         say(str(error))
         return False
-    what = "another process is at it" if seen is None else f"{seen.status}, {seen.replies:,} replies"
+    what = "another process is at it" if seen is None else f"{seen.status}, {many(seen.replies, 'reply')}"
     if unsent:
         what = "never sent, let go; the stage asks them when it runs again"
     say(f"{intent.stage:<6} {intent.param:<34} {intent.requests:>7,} requests, {intent.dollars}: {what}")

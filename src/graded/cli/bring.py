@@ -14,7 +14,7 @@ import typer
 
 from graded import params
 from graded.console import say
-from graded.errors import DataError, ParamError
+from graded.errors import DataError, ParamError, many
 from graded.formats.atomic import atomic_folder, raise_disk, write_text
 from graded.sources import foreign
 from graded.sources.columns import unused
@@ -64,7 +64,7 @@ def bring(
         judged = from_table(qrels, texts, asked, bad) if qrels else []
     if not texts:
         raise DataError(
-            f"{passages}: no usable passage; {counted(bad)}, "
+            f"{passages}: no usable passage; {many(len(bad), 'bad row')}, "
             + (f"the first: {bad[0].where}: {bad[0].why}" if bad else "it has no row")
         )
     say_unused(passages, queries, qrels)
@@ -75,12 +75,14 @@ def bring(
             write_text(listing, "".join(f"{where}\t{why}\n" for where, why in bad))
         else:
             listing.unlink(missing_ok=True)
-    say(f"{target}: {len(texts):,} passages, {len(asked):,} queries, {len(judged):,} judgements")
+    say(f"{target}: {many(len(texts), 'passage')}, {many(len(asked), 'query')}, {many(len(judged), 'judgement')}")
     if judged:
         say("judged queries: " + ", ".join(f"{count:,} {name}" for name, count in per_split.items()))
     if bad:
-        were = "was" if len(bad) == 1 else "were"
-        say(f"{counted(bad)} {were} left out, listed in {listing}; the first: {bad[0].where}: {bad[0].why}")
+        say(
+            f"{many(len(bad), 'bad row', 'were')} left out, listed in {listing};"
+            f" the first: {bad[0].where}: {bad[0].why}"
+        )
     paths = "" if out == HOME else f", corpus.path: {out}, benchmark.path: {out}"
     say(f"next: dvc add {out}; graded profile own-data (docs/own-data.md)")
     say(f"then in params.yaml: languages: [{lang}]{paths}")
@@ -94,11 +96,6 @@ def possible(out: Path) -> Iterator[None]:
     except OSError as error:
         raise_disk(out, error)
         raise ParamError(f"--out: received {str(out)!r}: {error.strerror or error}; name a folder") from None
-
-
-def counted(bad: list[Bad]) -> str:
-    """Return ``1 bad row`` or ``2 bad rows``."""
-    return f"{len(bad):,} bad row{'' if len(bad) == 1 else 's'}"
 
 
 def say_unused(*paths: Path | None) -> None:

@@ -11,7 +11,7 @@ import typer
 from graded import params
 from graded.cli import here
 from graded.console import clock, say
-from graded.errors import ParamError
+from graded.errors import ParamError, many
 from graded.experiments import calibration
 
 OUT = Path("results")
@@ -137,7 +137,8 @@ def one_model(
     seconds = [spent for name in done if (spent := durations.of(name)) is not None]
     share = outcome.spent / (max(map(len, asked.arms.values())) * full)
     say(
-        f"calibrate {title}: {len(done)} runs, {share:.0%} of the grid's training, {clock(sum(seconds))} of experiments"
+        f"calibrate {title}: {many(len(done), 'run')}, {share:.0%} of the grid's training,"
+        f" {clock(sum(seconds))} of experiments"
     )
     return Found(asked, full, beside, outcome, share, sum(seconds) or None, base)
 

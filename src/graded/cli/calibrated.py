@@ -12,6 +12,7 @@ from graded.analysis.calibrate import Look
 from graded.analysis.race import Result
 from graded.cli import terminal
 from graded.console import say
+from graded.errors import many
 from graded.experiments import calibration, grid
 from graded.formats import atomic
 
@@ -37,7 +38,7 @@ def tell(subject: str, look: Look) -> None:
         for what, arms in (("out: tau", look.out), ("left behind for cost: tau", look.left))
         if arms
     )
-    text = f"look {subject} at {look.size:,} pairs, {look.queries} queries: {means}{gone}"
+    text = f"look {subject} at {look.size:,} pairs, {many(look.queries, 'query')}: {means}{gone}"
     say(textwrap.fill(text, terminal.WIDTH, subsequent_indent="  ", break_on_hyphens=False))
 
 

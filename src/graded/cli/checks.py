@@ -21,7 +21,7 @@ import psutil
 from graded import params, remote
 from graded.cli import here
 from graded.cli.check import legal
-from graded.errors import GradedError, MissingError
+from graded.errors import GradedError, MissingError, many
 from graded.repository import git_says
 
 State = Literal["ok", "warn", "fail"]
@@ -57,7 +57,7 @@ def python(root: Path) -> Iterator[Finding]:
         text = f"{version}; {len(other)} of {len(locked)} packages are not the locked ones ({named})"
         yield Finding("warn", "python", text, "make repro")
     else:
-        more = f"{len(locked)} packages as locked" if locked else "no requirements.lock here to compare with"
+        more = f"{many(len(locked), 'package')} as locked" if locked else "no requirements.lock here to compare with"
         yield Finding("ok", "python", f"{version}, {more}")
 
 
@@ -122,7 +122,7 @@ def lock(root: Path) -> Iterator[Finding]:
     if wrong:
         yield Finding("fail", "dvc.lock", f"{wrong.text}; finished stages come back from the run cache", wrong.command)
     else:
-        yield Finding("ok", "dvc.lock", f"{len(here.locked(root))} stages have been run")
+        yield Finding("ok", "dvc.lock", f"{many(len(here.locked(root)), 'stage', 'have')} been run")
 
 
 def rwlock(root: Path) -> Iterator[Finding]:

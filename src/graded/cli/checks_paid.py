@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graded import params
 from graded.cli.checks import Finding
-from graded.errors import GradedError, MissingError
+from graded.errors import GradedError, MissingError, many
 from graded.repository import git_says
 
 if TYPE_CHECKING:
@@ -35,17 +35,17 @@ def ledger(root: Path) -> Iterator[Finding]:
         return
     state, damaged = found.state, found.store.damage()
     if damaged:
-        yield Finding("fail", "ledger", f"{len(damaged)} damaged files", "graded ledger verify --repair")
+        yield Finding("fail", "ledger", f"{many(len(damaged), 'damaged file')}", "graded ledger verify --repair")
         return
     for why in state.pending.damaged.values():
         yield Finding("fail", "ledger", why.partition(";")[0], "graded batches")
         return
     batches = len(state.pending.folders())
     if batches:
-        yield Finding("warn", "ledger", f"{batches} batches are under way", "graded batches")
+        yield Finding("warn", "ledger", f"{many(batches, 'batch', 'are')} under way", "graded batches")
         return
     spent = f"${state.paid:,.2f} paid by this clone, ${state.lost + state.reserved:,.2f} possibly paid or reserved"
-    yield Finding("ok", "ledger", f"{len(state.known):,} replies; {spent}")
+    yield Finding("ok", "ledger", f"{many(len(state.known), 'reply')}; {spent}")
 
 
 def asked(root: Path) -> dict[str, Model]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from graded import params
 from graded.cli import here
 from graded.console import say
-from graded.errors import MissingError
+from graded.errors import MissingError, many
 from graded.formats import table
 from graded.llm import prices
 from graded.llm.estimate import Line, Rough
@@ -43,14 +43,17 @@ def estimate() -> None:
         _show(line)
     online, batch = sum(line.online for line in found), sum(line.batch for line in found)
     new, under_way = sum(line.new for line in found), sum(line.under_way for line in found)
-    say(f"total: {new:,} replies to buy, ${online:,.2f} online, ${batch:,.2f} by batch")
+    say(f"total: {many(new, 'reply')} to buy, ${online:,.2f} online, ${batch:,.2f} by batch")
     for stage, model in dict.fromkeys((line.stage, line.model) for line in found):
         mine = [line for line in found if (line.stage, line.model) == (stage, model)]
         known = sum({line.language: line.known for line in mine}.values())
         if known and not any(line.cached or line.under_way or line.rough for line in mine):
             say(f"{stage} {model}: {stale(known)}")
     if under_way:
-        say(f"under way: {under_way:,} requests in batches that are paid for and not bought again; see: graded batches")
+        say(
+            f"under way: {many(under_way, 'request')} in batches that are paid for and not bought again;"
+            " see: graded batches"
+        )
     state = ledger.state
     say(f"budget: GRADED_BUDGET_USD is {cap():,.2f}; this clone has spent or reserved ${state.committed:,.2f} so far")
     if new and (need := enough(state, online)) > cap():

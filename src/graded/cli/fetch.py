@@ -10,6 +10,7 @@ import typer
 
 from graded import params
 from graded.console import Progress, say
+from graded.errors import many
 
 
 class Name(StrEnum):
@@ -61,5 +62,5 @@ def fetch(
             progress.update((seen >> 20) - before)
 
         paths = bring(pins, to, mirror=mirror, workers=workers, progress=count)
-    say(f"{to}: {len(paths)} files, each with its pinned hash")
+    say(f"{to}: {many(len(paths), 'file')}, each with its pinned hash")
     say(f"for the team: dvc add {to} && git add {to}.dvc && dvc push {to}.dvc")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from graded.console import say
-from graded.errors import DataError, ParamError
+from graded.errors import DataError, ParamError, many
 
 OWN = Path("report")
 #: A folder with this file was written here and may be replaced.
@@ -37,7 +37,7 @@ def figures(
         (folder / MARK).touch()
     if not drawn and not laid:
         say(f"{results} holds no two experiments that a figure compares; 'graded sweep figure5' runs some")
-    say(f"{out}/: {len(drawn)} figures, {laid} tables of {len(rows):,} rows")
+    say(f"{out}/: {many(len(drawn), 'figure')}, {many(laid, 'table')} of {many(len(rows), 'row')}")
 
 
 def report(

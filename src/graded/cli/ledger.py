@@ -10,7 +10,7 @@ import typer
 from graded import params
 from graded.cli import here
 from graded.console import say
-from graded.errors import DataError, MissingError
+from graded.errors import DataError, MissingError, many
 from graded.llm.census import census, export
 from graded.llm.ledger import Ledger
 from graded.llm.record import PROVENANCE, readings, record
@@ -53,7 +53,7 @@ def status_command() -> None:
     twice = f" ({found.twice:,} of them bought twice)" if found.twice else ""
     say(f"replies        {found.replies:,}{twice}")
     say(f"files          {len(store.segments()):,} sealed, {len(store.writers()):,} open")
-    say(f"possibly paid  {found.lost:,} requests that may have been billed, at most ${found.lost_dollars:,.2f}")
+    say(f"possibly paid  {many(found.lost, 'request')} that may have been billed, at most ${found.lost_dollars:,.2f}")
     say(f"this clone     ${state.paid:,.2f} paid, ${state.lost + state.reserved:,.2f} possibly paid or in flight")
     try:
         store.check_snapshot()
@@ -89,7 +89,7 @@ def verify_command(
     if left:
         raise DataError(f"{len(left)} of {files} files are damaged; {_next(store, left, mended=mend)}")
     others = f" but those of {repaired} repaired files, whose originals are in {store.aside}" if repaired else ""
-    say(f"{files:,} files, {lines:,} lines: all checksums hold{others}")
+    say(f"{many(files, 'file')}, {many(lines, 'line')}: all checksums hold{others}")
 
 
 def _next(store: Store, damaged: list[Path], *, mended: bool) -> str:
@@ -112,7 +112,10 @@ def merge_command(
     Example: git merge theirs; graded ledger merge theirs; dvc repro; git add --all; git commit
     """
     done = merge(Ledger().store, revision)
-    say(f"data/ledger: {done.added} segments added of {done.segments}; now: git add data/ledger.dvc && git commit")
+    say(
+        f"data/ledger: {many(done.added, 'segment')} added of {done.segments};"
+        " now: git add data/ledger.dvc && git commit"
+    )
     say("not sent anywhere yet; to send it: graded ledger publish --push")
 
 
@@ -122,7 +125,7 @@ def export_command(path: Annotated[Path, typer.Argument(help="a file named .parq
 
     Example: graded ledger export replies.parquet
     """
-    say(f"{export(Ledger(), path):,} replies written to {path}")
+    say(f"{many(export(Ledger(), path), 'reply')} written to {path}")
 
 
 @app.command("record")
@@ -141,7 +144,7 @@ def record_command(
     annotators = {name: params.parse(f"grade.annotators.{name}", one, Model) for name, one in grade.items()}
     rows = (row for path in files for row in readings(path))
     written, there = record(Ledger(), rows, writer, annotators, provenance)
-    say(f"{written:,} replies recorded, {there:,} were there")
+    say(f"{many(written, 'reply')} recorded, {there:,} were there")
 
 
 @app.command("publish")
@@ -153,7 +156,10 @@ def publish_command(
     Example: graded ledger publish --push
     """
     done = publish(Ledger().store, push=push)
-    say(f"data/ledger: {done.added} segments added of {done.segments}; now: git add data/ledger.dvc && git commit")
+    say(
+        f"data/ledger: {many(done.added, 'segment')} added of {done.segments};"
+        " now: git add data/ledger.dvc && git commit"
+    )
     if not push:
         say("not sent anywhere yet; to send it: graded ledger publish --push")
 
@@ -165,4 +171,4 @@ def pull_command() -> None:
     Example: graded ledger pull
     """
     pull(Ledger().store)
-    say(f"data/ledger is here: {len(Ledger().state.known):,} replies")
+    say(f"data/ledger is here: {many(len(Ledger().state.known), 'reply')}")

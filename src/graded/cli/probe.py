@@ -12,7 +12,7 @@ import typer
 from graded import params
 from graded.cli.complete import annotators
 from graded.console import say
-from graded.errors import ParamError, one_of
+from graded.errors import ParamError, many, one_of
 from graded.formats.atomic import write_json
 from graded.llm import probe as hostile
 from graded.llm.annotate import OUTCOMES, annotate
@@ -56,7 +56,7 @@ def probe(
     say(table(name, rows, outcomes(asked, readings)))
     spent = last_run("probe")
     if spent is not None:
-        say(f"{spent.bought:,} replies bought for ${spent.dollars:,.2f}, {spent.reused:,} from the ledger")
+        say(f"{many(spent.bought, 'reply')} bought for ${spent.dollars:,.2f}, {spent.reused:,} from the ledger")
     if json is not None:
         write_json(json, {"annotator": name, "rows": [row._asdict() for row in rows]})
 

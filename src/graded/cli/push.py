@@ -9,7 +9,7 @@ import typer
 
 from graded.cli import here
 from graded.console import say
-from graded.errors import ServiceError
+from graded.errors import ServiceError, many
 from graded.formats.record import read_record
 
 
@@ -43,7 +43,7 @@ def push_model(
     say(f"model card: {said}, commit {commit or 'unknown (no git repository here)'}")
     for path, size in files.items():
         say(f"{size:>13,}  {path}")
-    total = f"{len(files)} files, {sum(files.values()) / 1e6:,.1f} MB"
+    total = f"{many(len(files), 'file')}, {sum(files.values()) / 1e6:,.1f} MB"
     if dry_run:
         say(f"dry run: {model} would go to {name} ({'public' if public else 'private'}): {total}; nothing was sent")
         return

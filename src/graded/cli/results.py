@@ -11,7 +11,7 @@ import typer
 from graded import params
 from graded.cli import here, terminal
 from graded.console import say
-from graded.errors import MissingError
+from graded.errors import MissingError, many
 from graded.experiments import git, means, results, scores, tidy
 
 OUT = Path("results/results.parquet")
@@ -34,7 +34,7 @@ def command(
     """
     here.repository("results")
     if remote:
-        say(f"{git.fetch(remote)} experiments fetched from {remote}")
+        say(f"{many(git.fetch(remote), 'experiment')} fetched from {remote}")
     chosen = results.sources(names or None)
     if sweep:
         chosen = [one for one in chosen if one.name == sweep or one.name.startswith(f"{sweep}-")]
@@ -44,13 +44,16 @@ def command(
     older = [one for one in older if not names and one.name in {each.name for each in chosen}]
     if older:
         first = f"{older[-1].name} {older[-1].commit[:7]}"
-        say(f"{len(older)} older results of the same names are left out, such as {first}")
+        say(f"{many(len(older), 'older result')} of the same names left out, such as {first}")
     rows, singles = results.gather(chosen)
     count = tidy.write(out, rows)
     beside = scores.beside(out)
     tidy.write(beside, singles, tidy.SCORES)
     show(rows, "same")
-    say(f"{len(chosen)} experiments, {count:,} rows: {out}; {len(singles):,} per-query scores: {beside}")
+    say(
+        f"{many(len(chosen), 'experiment')}, {many(count, 'row')}: {out};"
+        f" {many(len(singles), 'per-query score')}: {beside}"
+    )
 
 
 def table_of(names: Sequence[str], kind: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from graded.cli import here
 from graded.console import say
-from graded.errors import ParamError
+from graded.errors import ParamError, many
 from graded.experiments import scale as counted
 from graded.experiments.facts import Facts
 
@@ -47,7 +47,10 @@ def scale(
         amount = f"{part.amount:,.0f} {part.unit}"
         say(f"{part.name:<32}{amount:>35}{_one(part.gpu_hours):>11}{_one(part.dollars):>9}{_one(part.gigabytes):>8}")
     say(_total("all of it", parts, hour))
-    say(f"{len(counted.runs(facts))} experiments; one model's kept vectors are {counted.kept_gigabytes(facts):,.0f} GB")
+    say(
+        f"{many(len(counted.runs(facts)), 'experiment')};"
+        f" one model's kept vectors are {counted.kept_gigabytes(facts):,.0f} GB"
+    )
     say("")
     say(f"{'the same, but':<44}{'GPU-hours':>11}{'GPU $':>10}{'LLM $':>10}{'all $':>10}")
     for name, change in (("as above", {}), *VARIANTS):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from graded.analysis.variants import INDEXES, POOL, exact, forms
 from graded.cli import here
 from graded.console import say
-from graded.errors import DataError, MissingError, ParamError, flat
+from graded.errors import DataError, MissingError, ParamError, flat, many
 from graded.formats import table, trec
 from graded.records import Direction
 
@@ -187,4 +187,4 @@ def paired(ours: Side, theirs: Side) -> tuple[dict[Task, tuple[list[float], list
     dropped += sum(len(theirs[task]) for task in others.values())
     if not both:
         raise DataError("compare: the two sides share no query; they were scored on different benchmarks")
-    return both, f"{dropped:,} queries are on one side only and were left out" if dropped else ""
+    return both, f"{many(dropped, 'query', 'are')} on one side only and left out" if dropped else ""

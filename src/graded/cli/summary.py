@@ -10,7 +10,7 @@ import typer
 from graded import params
 from graded.cli import here, terminal
 from graded.cli.complete import sets
-from graded.errors import ParamError, one_of
+from graded.errors import ParamError, many, one_of
 from graded.formats.record import read_record
 
 if TYPE_CHECKING:
@@ -140,4 +140,4 @@ def money_line() -> str:
 
     runs = in_use()
     reused, bought = sum(one.reused for one in runs), sum(one.bought for one in runs)
-    return f"dollars spent  {sum(one.dollars for one in runs):.2f} ({bought:,} replies bought, {reused:,} reused)"
+    return f"dollars spent  {sum(one.dollars for one in runs):.2f} ({many(bought, 'reply')} bought, {reused:,} reused)"

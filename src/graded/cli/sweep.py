@@ -12,7 +12,7 @@ from graded import params
 from graded.cli import here
 from graded.cli.complete import sweeps
 from graded.console import say
-from graded.errors import ParamError, ServiceError, one_of
+from graded.errors import ParamError, ServiceError, many, one_of
 from graded.experiments import git, grid
 
 SHIPPED = "sample/texts"
@@ -90,7 +90,7 @@ def consult(remote: str | None) -> None:
         print(f"graded: {name} was not asked for its experiments ({error})", file=sys.stderr)
         return
     if new:
-        say(f"{new} experiments fetched from {name}")
+        say(f"{many(new, 'experiment')} fetched from {name}")
 
 
 def check(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from graded.analysis.variants import told
+from graded.errors import many
 from graded.experiments.review import Review, Row
 
 #: The first line of the comment, by which the next one finds it.
@@ -83,7 +84,7 @@ def metrics(found: Review) -> list[str]:
         tuning = " (role: dev)" if name in found.dev else ""
         parts.append(f"**{cell(name)}{tuning}, {cell(found.metric)}**\n\n{rows_table(shown)}")
         if crossed:
-            summary = f"{len(crossed)} cross-lingual directions, {tally(crossed)}"
+            summary = f"{many(len(crossed), 'cross-lingual direction')}, {tally(crossed)}"
             parts.append(f"<details><summary>{summary}</summary>\n\n{rows_table(crossed)}\n\n</details>")
     note = "p: paired randomisation test over queries, Holm-corrected over the languages of a set; noise: p ≥ 0.05."
     if found.untested:

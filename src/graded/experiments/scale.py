@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from graded.errors import many
 from graded.experiments import grid
 from graded.experiments.facts import Facts
 from graded.llm import prices
@@ -141,7 +142,7 @@ def training(facts: Facts) -> Part:
     flop = 3 * facts.one("encoder.gflop_token") * 1e9 * (tokens["query"] + tokens["miracl"])
     seconds = seen * (flop / _speed(facts, "train") + facts.one("train.step_ms") / 1e3 / facts.one("train.batch"))
     return Part(
-        f"train {len(pairs)} models", seen, "pairs", gpu_hours=seconds / 3600,
+        f"train {many(len(pairs), 'model')}", seen, "pairs", gpu_hours=seconds / 3600,
         gigabytes=len(pairs) * facts.one("encoder.folder_gb"),
         cpu_hours=_tokenise(facts, seen * (tokens["query"] + tokens["miracl"])),
     )  # fmt: skip
@@ -156,7 +157,7 @@ def evaluation(facts: Facts, way: Way) -> Part:
     amount = sum(sum(one.values()) for one in counts)
     work = sum(count * tokens[name] for one in counts for name, count in one.items())
     return Part(
-        f"evaluate {len(counts)} times", amount, "passages", gpu_hours=_encode(facts, work),
+        f"evaluate {many(len(counts), 'time')}", amount, "passages", gpu_hours=_encode(facts, work),
         gigabytes=facts.one("downloads"), cpu_hours=_tokenise(facts, work),
     )  # fmt: skip
 

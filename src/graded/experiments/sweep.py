@@ -8,7 +8,7 @@ from typing import Any
 
 from graded import params
 from graded.console import clock, say
-from graded.errors import MissingError, ServiceError
+from graded.errors import MissingError, ServiceError, many
 from graded.experiments import durations, git, outs
 from graded.experiments.grid import Point, overrides
 from graded.experiments.plan import Plan, plan
@@ -23,7 +23,7 @@ def announce(found: Plan, total: int, jobs: int) -> None:
     """Say how many experiments there are to run and how long they will take."""
     renamed = sum(name != one.name for name, one in found.done.items())
     there = f"{len(found.done)} there already" + (f" ({renamed} under another name)" if renamed else "")
-    say(f"{total} experiments: {there}, {len(found.queued)} in the queue, {len(found.todo)} to queue")
+    say(f"{many(total, 'experiment')}: {there}, {len(found.queued)} in the queue, {len(found.todo)} to queue")
     waiting = [found.resolved[name] for name in (*found.queued, *found.todo)]
     guess = durations.estimate(waiting, jobs)
     if not waiting:
@@ -38,7 +38,7 @@ def announce(found: Plan, total: int, jobs: int) -> None:
     far = durations.beyond(waiting)
     guessed = f"; a guess, the largest of them had {far:,} pairs" if far else ""
     hours = f"hours: about {seconds / 3600:,.1f} ({clock(seconds)}) with {jobs} at a time"
-    say(f"{hours}, from {runs} recorded runs{guessed}")
+    say(f"{hours}, from {many(runs, 'recorded run')}{guessed}")
 
 
 def run(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from graded.errors import DataError, MissingError
+from graded.errors import DataError, MissingError, many
 from graded.formats.atomic import atomic
 from graded.records import Qrel
 
@@ -97,7 +97,7 @@ def _lines(path: Path, width: int, layout: str) -> Iterator[tuple[int, list[str]
                 if not fields:
                     continue
                 if len(fields) != width:
-                    raise DataError(f"{path}:{number}: {len(fields)} fields, expected {width}: {layout}")
+                    raise DataError(f"{path}:{number}: {many(len(fields), 'field')}, expected {width}: {layout}")
                 yield number, fields
     except FileNotFoundError:
         raise MissingError(f"no {path} here; 'dvc repro' makes it, 'dvc pull' fetches it") from None

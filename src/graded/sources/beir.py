@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from graded.errors import DataError, MissingError
+from graded.errors import DataError, MissingError, many
 from graded.formats import trec
 from graded.records import Passage, Qrel, Query
 from graded.sources.lines import lines, objects, text
@@ -56,7 +56,9 @@ def qrels(folder: Path, split: str) -> Iterator[Qrel]:
         if not line.strip() or (number == 1 and _is_header(line)):
             continue
         if len(fields) != 3:
-            raise DataError(f"{path}:{number}: {len(fields)} columns, expected query-id<tab>corpus-id<tab>score")
+            raise DataError(
+                f"{path}:{number}: {many(len(fields), 'column')}, expected query-id<tab>corpus-id<tab>score"
+            )
         yield Qrel(fields[0], fields[1], trec.relevance(fields[2], f"{path}:{number}", "score"))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from graded.errors import DataError, one_of
+from graded.errors import DataError, many, one_of
 from graded.sources.delimited import LONGEST, cells
 from graded.sources.opened import kind_of, opened
 
@@ -94,9 +94,12 @@ def _table(path: Path, file: Iterator[str], kind: str, needed: list[str]) -> Ite
         if isinstance(row, str):
             yield where, row
         elif len(row) < len(names):
-            yield where, f"{len(row)} fields, the header has {len(names)}"
+            yield where, f"{many(len(row), 'field')}, the header has {len(names)}"
         elif len(row) > len(names):
-            yield where, f"{len(row)} fields, the header has {len(names)}: a {delimiter!r} that is not between quotes?"
+            yield (
+                where,
+                f"{many(len(row), 'field')}, the header has {len(names)}: a {delimiter!r} that is not between quotes?",
+            )
         else:
             yield where, dict(zip(names, row, strict=True))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from graded.errors import DataError, flat
+from graded.errors import DataError, flat, many
 
 
 def lines(path: Path) -> Iterator[str]:
@@ -78,7 +78,7 @@ def named(path: Path, name: str) -> Iterator[tuple[str, str]]:
             continue
         found = line.split("\t")
         if len(found) != 2:
-            raise DataError(f"{path}:{number}: {len(found)} columns, expected 2: {name}<tab>text")
+            raise DataError(f"{path}:{number}: {many(len(found), 'column')}, expected 2: {name}<tab>text")
         if not found[0]:
             raise DataError(f"{path}:{number}: the {name} is empty")
         yield found[0], found[1]

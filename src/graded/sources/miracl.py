@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from graded.errors import DataError, MissingError
+from graded.errors import DataError, MissingError, many
 from graded.formats import table, trec
 from graded.records import Passage, Qrel, Query
 from graded.sources.lines import named, objects, text
@@ -87,7 +87,7 @@ def stream(paths: Sequence[Path], target: Path) -> int:
         target.unlink()
         for _ in read(paths):
             pass
-        raise DataError(f"{paths[0].parent}: {row[0]:,} passages lack docid or text")
+        raise DataError(f"{paths[0].parent}: {many(row[0], 'passage', 'lack')} docid or text")
     return count
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from graded.errors import DataError, MissingError
+from graded.errors import DataError, MissingError, many
 from graded.formats import trec
 from graded.records import Passage, Qrel, Query
 from graded.sources.lines import lines, named
@@ -32,7 +32,7 @@ def passages(folder: Path) -> Iterator[Passage]:
         if not line.strip():
             continue
         if len(found) not in (2, 3) or not found[0]:
-            raise DataError(f"{path}:{number}: {len(found)} columns, expected doc_id<tab>[title<tab>]text")
+            raise DataError(f"{path}:{number}: {many(len(found), 'column')}, expected doc_id<tab>[title<tab>]text")
         yield Passage(found[0], found[1] if len(found) == 3 else "", found[-1])
 
 

@@ -26,6 +26,7 @@ from graded import params
 from graded.analysis import agreement
 from graded.analysis.statistics import Interval, bootstrap
 from graded.console import run, say
+from graded.errors import many
 from graded.formats.atomic import write_text
 from graded.records import Outcome
 
@@ -51,7 +52,7 @@ def main() -> None:
             both = together(*paths, seed=seed, resamples=chosen.resamples, confidence=chosen.confidence)
             found[lang][f"{first} | {second}"] = both
             kappa = both["kappa"]
-            say(f"agree {lang}: {first} | {second}: kappa {_shown(kappa)}, {both['pairs']:,} pairs")
+            say(f"agree {lang}: {first} | {second}: kappa {_shown(kappa)}, {many(both['pairs'], 'pair')}")
     if len(annotators) < 2:
         say(f"agree: {annotators[0]!r} is the only one in `annotators`: distributions alone, agreement needs two")
     write_text(OUT, compact(found))

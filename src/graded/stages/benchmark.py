@@ -17,7 +17,7 @@ from pydantic import Field
 from graded import params
 from graded.analysis.pool import pool_set
 from graded.console import run, say
-from graded.errors import DataError, MissingError, ParamError
+from graded.errors import DataError, MissingError, ParamError, many
 from graded.formats import atomic, table
 from graded.records import Direction, Qrel, Query
 from graded.sources.readers import LAYOUTS, Clirmatrix, Folders, Miracl, Name, Reader
@@ -137,7 +137,7 @@ def write_set(out: Path, name: str, one: Set, reader: Reader, home: str) -> dict
     directions = reader.directions()
     if isinstance(reader, Clirmatrix) and (absent := reader.absent()):
         names = ", ".join(direction.name for direction in absent)
-        say(f"benchmark {name}: no file of {len(absent)} directions, which are left out: {names}")
+        say(f"benchmark {name}: no file of {many(len(absent), 'direction')}, left out: {names}")
     folder = out / home / "corpus" if one.own else CORPUS
     corpora = {direction.doc_lang: folder / f"{direction.doc_lang}.parquet" for direction in directions}
     if one.own and home == name:
@@ -179,8 +179,8 @@ def write_direction(
     kept = [query for query in queries if query.query_id in judged]
     if not kept:
         raise DataError(
-            f"{label}: no query of split {one.split!r} has a relevant passage ({len(queries):,} queries,"
-            f" {len(qrels):,} judgements); " + remedy(name, one)
+            f"{label}: no query of split {one.split!r} has a relevant passage ({many(len(queries), 'query')},"
+            f" {many(len(qrels), 'judgement')}); " + remedy(name, one)
         )
     folder = out / direction.name
     table.write_rows(folder / "queries.parquet", table.QUERIES, kept)
@@ -190,10 +190,10 @@ def write_direction(
     table.refuse_duplicates(folder / "qrels.parquet", "query_id", "doc_id", what=label)
     known_passages(label, one, folder / "qrels.parquet", corpus)
     if direction.query_lang == direction.doc_lang:
-        say(f"{label}: {len(kept):,} queries, {len(rows):,} judgements")
+        say(f"{label}: {many(len(kept), 'query')}, {many(len(rows), 'judgement')}")
     bare = [query.query_id for query in kept if not query.text.strip()]
     if bare:
-        say(f"{label}: {len(bare):,} queries have no text, the first {bare[0]!r}; they are searched as they are")
+        say(f"{label}: {many(len(bare), 'query', 'have')} no text, the first {bare[0]!r}; all are searched as they are")
 
 
 def remedy(name: str, one: Set) -> str:
@@ -232,7 +232,7 @@ def report(label: str, one: Set, count: int, what: str, first: str) -> None:
     Raises:
         DataError: they may not be.
     """
-    text = f"{label}: {count:,} judgements name {what} that are not there, the first {first}"
+    text = f"{label}: {many(count, 'judgement', 'name')} {what} that are not there, the first {first}"
     if one.unknown == "error":
         raise DataError(f"{text}; to leave them out and count them: benchmark.sets.<set>.unknown: drop")
     say(f"{text}; dropped")

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from graded import params
 from graded.console import run, say
+from graded.errors import many
 from graded.formats import atomic, table, trec
 from graded.formats.record import read_record
 from graded.records import Direction
@@ -49,7 +50,7 @@ def main() -> None:
             for home, listed in tasks:
                 name = home.parent.name
                 trec.write_run(out / name / f"{home.name}.trec", hits(index, home, chosen.k, listed=listed), "bm25")
-            say(f"bm25 {lang}: {count:,} passages, {len(tasks)} benchmarks")
+            say(f"bm25 {lang}: {many(count, 'passage')}, {many(len(tasks), 'benchmark')}")
 
 
 def corpora(folder: Path) -> Iterator[tuple[Path, str, list[tuple[Path, bool]]]]:

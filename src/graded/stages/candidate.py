@@ -17,7 +17,7 @@ from pydantic import Field
 
 from graded import params
 from graded.console import Progress, run, say
-from graded.errors import DataError
+from graded.errors import DataError, many
 from graded.formats import table
 from graded.formats.atomic import atomic_folder
 from graded.retrieval import gpu
@@ -54,7 +54,7 @@ def main() -> None:
         with atomic_folder(OUT) as folder:
             for lang, (query_ids, hits) in found.items():
                 count = table.write_rows(folder / f"{lang}.parquet", SCHEMA, rows(query_ids, hits))
-                say(f"candidate {lang}: {count:,} pairs of {len(query_ids):,} queries")
+                say(f"candidate {lang}: {many(count, 'pair')} of {many(len(query_ids), 'query')}")
 
 
 def search(searcher: Searcher, lang: str, progress: Progress) -> tuple[list[str], Hits]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from graded import params
 from graded.console import run, say
-from graded.errors import DataError
+from graded.errors import DataError, many
 from graded.formats import atomic, table
 from graded.sources import beir
 from graded.sources.readers import LAYOUTS, Clirmatrix, Folders, Miracl, Name, Reader
@@ -76,7 +76,7 @@ def main() -> None:
             table.refuse_white_space(target, "doc_id", what="corpus")
             if chosen.source == "beir":
                 write_documents(folder_of(chosen.path, chosen.folder or "{lang}", lang), out, lang)
-            say(f"corpus {lang}: {count:,} passages")
+            say(f"corpus {lang}: {many(count, 'passage')}")
 
 
 def write_documents(folder: Path, out: Path, lang: str) -> None:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from graded import params
 from graded.console import run, say
+from graded.errors import many
 from graded.retrieval import weights
 from graded.retrieval.description import Description, Pooling
 
@@ -54,7 +55,10 @@ def main() -> None:
         origin = weights.from_path(values.name)
     record = Description(revision=revision, **values.model_dump(exclude={"revision", "sha256"}))
     pinned = weights.pin(origin, TARGET, record, values.sha256)
-    say(f"encoder: {values.name} ({values.source}, {pinned.revision or 'no revision'}), {len(pinned.sha256)} files")
+    say(
+        f"encoder: {values.name} ({values.source}, {pinned.revision or 'no revision'}),"
+        f" {many(len(pinned.sha256), 'file')}"
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from graded import params
 from graded.analysis.draw import draw_order
 from graded.analysis.tau import thresholds
 from graded.console import run, say
-from graded.errors import DataError, ParamError, one_of
+from graded.errors import DataError, ParamError, many, one_of
 from graded.formats import table
 
 BALANCE, QUERY, SAMPLE, OUT = Path("data/balance"), Path("data/query"), Path("data/sample"), Path("data/pair.parquet")
@@ -105,7 +105,7 @@ def main() -> None:
             [str(OUT)],
         ).fetchall()
     for lang, count, positives, _ in rows:
-        say(f"pair {lang}: {count:,} pairs, {positives:,} positives at tau {tau[lang]:g}")
+        say(f"pair {lang}: {many(count, 'pair')}, {many(positives, 'positive')} at tau {tau[lang]:g}")
     if not any(positives for _, _, positives, _ in rows):
         OUT.unlink()
         at = ", ".join(f"{lang} {tau[lang]:g}" for lang in sizes)

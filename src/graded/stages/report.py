@@ -28,6 +28,7 @@ from graded.analysis.page.measured import by_arm, measured
 from graded.analysis.tables import Table, csv_rows
 from graded.analysis.tau import canonical, told
 from graded.console import run, say
+from graded.errors import many
 from graded.formats import atomic, table
 from graded.formats.record import read_record
 from graded.languages import language_name
@@ -92,7 +93,7 @@ def write(out: Path, results: Sequence[Mapping[str, Any]] = (), scores: Any = No
         (folder / "index.html").write_text(page, encoding="utf-8")
         drawn, laid = files(folder, found)
     size = len(page.encode("utf-8")) / 1e6
-    say(f"report: {out}/index.html ({size:.1f} MB), {drawn} figures, {laid} tables")
+    say(f"report: {out}/index.html ({size:.1f} MB), {many(drawn, 'figure')}, {many(laid, 'table')}")
 
 
 def files(folder: Path, parts: Iterable[Section]) -> tuple[int, int]:
@@ -170,7 +171,7 @@ def facts(everything: Mapping[str, Any], counts: Sequence[Mapping[str, Any]], ta
     ]
     if runs:
         dollars = sum(one.dollars for one in runs)
-        note = f"{bought:,} replies bought, {reused:,} reused, at the last run"
+        note = f"{many(bought, 'reply')} bought, {reused:,} reused, at the last run"
         lines.append(Fact("Dollars", f"{dollars:,.2f}", note))
     return (*lines, commit())
 

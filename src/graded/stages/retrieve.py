@@ -21,7 +21,7 @@ from pydantic import Field
 
 from graded import params
 from graded.console import Progress, run, say
-from graded.errors import DataError, MissingError, ParamError, one_of
+from graded.errors import DataError, MissingError, ParamError, many, one_of
 from graded.formats import atomic, table, trec
 from graded.formats.record import read_record
 from graded.records import Direction, Query
@@ -99,7 +99,7 @@ def main() -> None:
                 trec.write_run(path, lines(task.queries, found), "-".join([tag, *index]))
             if len(todo) < len(known):
                 atomic.write_json(folder / "searched.json", searched(todo))
-        say(f"{given.run}: {len(todo)} runs, {sum(len(task.queries) for task in todo):,} queries")
+        say(f"{given.run}: {many(len(todo), 'run')}, {many(sum(len(task.queries) for task in todo), 'query')}")
     else:
         say(f"{given.run}: process {here.rank + 1} of {here.world} has done its part")
 

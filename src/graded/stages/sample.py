@@ -18,7 +18,7 @@ from pydantic import Field
 from graded import params
 from graded.analysis.draw import draw_order
 from graded.console import run, say
-from graded.errors import DataError
+from graded.errors import DataError, many
 from graded.formats import atomic, table
 from graded.formats.record import read_record
 from graded.records import Direction
@@ -43,7 +43,10 @@ def main() -> None:
             judge(connection, BENCHMARK, lang)
             held = hold(connection, CORPUS / f"{lang}.parquet", CORPUS / "documents" / f"{lang}.parquet")
             if held:
-                say(f"sample {lang}: {held:,} passages are of documents that a benchmark's queries are about; left out")
+                say(
+                    f"sample {lang}: {many(held, 'passage', 'are')} of documents that a benchmark's queries are about;"
+                    " left out"
+                )
             count = draw(connection, CORPUS / f"{lang}.parquet", chosen.size, seed, out / f"{lang}.parquet")
             free = " (all that are free)" if count < chosen.size else ""
             say(f"sample {lang}: {count:,} of {chosen.size:,} passages{free}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from graded import params
 from graded.console import run, say
+from graded.errors import many
 from graded.formats.work import work_folder
 from graded.retrieval import gpu
 from graded.retrieval.peers import once
@@ -63,11 +64,11 @@ def main() -> None:
         trainer.start()
     if group.first:
         say(
-            f"train: {len(drawn.rows):,} rows of {len(pairs):,} graded pairs, "
+            f"train: {many(len(drawn.rows), 'row')} of {len(pairs):,} graded pairs, "
             f"{int(pairs.positive.sum()):,} of them positives; "
-            f"{drawn.rows.dropped:,} queries without a positive left out; {trainer.plan.total:,} steps of "
+            f"{many(drawn.rows.dropped, 'query')} without a positive left out; {many(trainer.plan.total, 'step')} of "
             f"{chosen.batch_size} rows, {trainer.shown(trainer.plan.total):,} pairs, {chosen.objective} "
-            f"on {group.size} process{'es' if group.size > 1 else ''} ({group.device.type})"
+            f"on {many(group.size, 'process')} ({group.device.type})"
         )
     checkpoints = kept(chosen, seed, record, trainer)
     session.train(trainer, checkpoints, CURVES, SPEED)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from graded.analysis.figures import Figure, Row
 from graded.analysis.page.blocks import Block, Column, Data, Grid, Section, Text, cell, drawing
 from graded.analysis.tables import Table
+from graded.errors import many
 
 #: section key -> (title, figures and tables by the start of their name, the sweep that makes them, what it shows)
 PARTS = {
@@ -61,5 +62,5 @@ def cost(rows: Sequence[Row]) -> Data:
         minutes = "" if row["seconds"] is None else (f"{row['seconds'] / 60:,.1f}", row["seconds"])
         counts = (cell(row[key]) for key in ("train_pairs", "train_positives", "steps"))
         lines.append((name, on, row["tau"], row["objective"], row["annotator"], *counts, minutes))
-    caption = f"{len(lines):,} experiments. A higher τ leaves fewer positives and, at equal epochs, fewer steps."
+    caption = f"{many(len(lines), 'experiment')}. A higher τ leaves fewer positives and, at equal epochs, fewer steps."
     return Data("experiments", "Experiments", columns, tuple(lines), caption)
