@@ -54,7 +54,7 @@ def test_experiments_of_equal_steps_are_no_longer_for_more_pairs() -> None:
 
 def test_a_first_sweep_goes_by_the_last_training_here(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     atomic.write_json(here / "data/model/encoder.json", {"name": "small"})
-    atomic.write_text(here / durations.SPEED, "step\tpairs_per_second\n1\t5\n2\t20\n")  # 8 a second over both
+    atomic.write_text(here / durations.SPEED, "step\tpairs_per_second\n1\t5\n2\t20\n3")  # 8 a second over both
     pq.write_table(pa.table({"positive": [True, False, False, False] * 100}), here / durations.PAIR)
     epochs, steps = (
         {"train": {"budget": one, "epochs": 2, "steps": 100, "batch_size": 8}} for one in ("epochs", "steps")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,11 @@ def training(todo: Sequence[Mapping[str, Any]], jobs: int) -> tuple[float, float
         return None
     if read_record(model).get("name") != encoder(todo[0]):
         return None
+    speeds = []
     with Path(SPEED).open(encoding="utf-8") as file:
-        speeds = [float(row["pairs_per_second"]) for row in csv.DictReader(file, delimiter="\t")]
+        for row in csv.DictReader(file, delimiter="\t"):
+            with suppress(KeyError, TypeError, ValueError):  # a line that was cut off
+                speeds.append(float(row["pairs_per_second"]))
     with table.connect() as connection:
         query = "SELECT count(*), avg(positive::INT) FROM read_parquet(?)"
         every, share = connection.execute(query, [PAIR]).fetchall()[0]
