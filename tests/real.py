@@ -6,6 +6,7 @@ judgements by rule (tests/judged.py) for LLM grades, served over HTTP by the tes
 as it would for money.
 
     python -m tests.real --sweep figure5 --form small --keep FOLDER    # a sweep on them, its table and its figures
+    python -m tests.real --calibrate fi --size 1000 --keep FOLDER      # tau for Finnish, on the set's own dev split
 """
 
 from __future__ import annotations
@@ -92,6 +93,10 @@ def settings(base_url: str, options: argparse.Namespace, profile: dict[str, Any]
     if options.sweep:
         # What four cores can do in an hour: short training texts, and the two smaller collections to search.
         values |= {"retrieve": {"sets": SEARCHED, "directions": "target"}, "train": {"max_length": 128}}
+    if options.calibrate:
+        sets = profile["benchmark"]["sets"]
+        dev = [name for name, one in sets.items() if one.get("role") == "dev" and options.calibrate in one["folder"]]
+        values |= {"retrieve": {"sets": dev, "directions": "target"}, "train": {"max_length": 128}}
     if options.languages:
         values["languages"] = options.languages
     if options.passages:
@@ -109,9 +114,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--passages", type=int, help="passages a language to write queries for; a sweep has 1,000")
     parser.add_argument("--sweep", help="a sweep of sweeps/ to run on them")
     parser.add_argument("--form", default="small", help="its form")
+    parser.add_argument("--calibrate", metavar="LANG", help="a language whose tau to calibrate on them")
+    parser.add_argument("--size", type=int, default=1000, help="graded pairs of the model that it is calibrated for")
     parser.add_argument("--jobs", type=int, default=2, help="its experiments at a time")
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it; go on where it is there")
     options = parser.parse_args()
+    if options.calibrate:
+        options.languages, options.passages = options.languages or [options.calibrate], options.passages or 1000
     if options.sweep:
         options.languages, options.passages = options.languages or ["fi", "ja"], options.passages or 1000
     return options
@@ -137,9 +146,13 @@ def main() -> None:
             configure(target, settings(server.base_url, options, profile))
             graded = [sys.executable, "-c", "from graded.cli import main; main()"]
             run(target, ["dvc", "pull", "--quiet", "--remote", "sample", "data/ledger.dvc"], server.base_url)
-            if options.sweep:
+            if options.sweep or options.calibrate:
                 run(target, ["dvc", "repro", "--quiet", "agree", "balance", "retrieve@base", "bm25"], server.base_url)
                 clones.commit(target, "The texts, graded")
+            if options.calibrate:
+                size = ["--size", str(options.size), "--jobs", str(options.jobs)]
+                run(target, [*graded, "calibrate", "--target", options.calibrate, *size], server.base_url)
+            elif options.sweep:
                 out = f"results/{options.sweep}.parquet"
                 sweep = [options.sweep, "--form", options.form, "--jobs", str(options.jobs)]
                 run(target, [*graded, "sweep", *sweep], server.base_url)

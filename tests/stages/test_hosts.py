@@ -77,16 +77,19 @@ def both(hosts: list[Host], folder: Path, program: list[str], **more: str) -> li
     return [launching.end(process) for process in processes]
 
 
-@pytest.mark.parametrize("stage", ["candidate", "retrieve"])
+@pytest.mark.parametrize(("stage", "listed"), [("candidate", False), ("retrieve", False), ("retrieve", True)])
 def test_a_search_on_two_hosts_is_that_of_one_process(
-    hosts: list[Host], tmp_path: Path, stage: str, capsys: pytest.CaptureFixture[str]
+    hosts: list[Host], tmp_path: Path, stage: str, listed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Then again with a process killed on the second host: the first one goes on, or both are started again."""
     one, two, torn = (tmp_path / name for name in ("one", "two", "torn"))
     arguments = RETRIEVE if stage == "retrieve" else ("candidate",)
     for folder in (one, two, torn):
         folder.mkdir()
-        write_candidates(folder) if stage == "candidate" else write_workspace(folder, passages=2000, unit=40)
+        if stage == "candidate":
+            write_candidates(folder)
+        else:
+            write_workspace(folder, passages=2000, unit=40, listed=listed)
     begin = time.monotonic()
     both(hosts, two, launching.noting(two, *arguments))
     seconds = time.monotonic() - begin
@@ -116,7 +119,8 @@ def test_a_search_on_two_hosts_is_that_of_one_process(
     assert outs[0]
     assert outs[0] == outs[1] == outs[2]
     with capsys.disabled():
-        print(f"\n{stage}: two hosts of two processes, one thread each: {seconds:.1f} s with start-up")
+        kind = " of listed passages" if listed else ""
+        print(f"\n{stage}{kind}: two hosts of two processes, one thread each: {seconds:.1f} s with start-up")
 
 
 def test_training_on_two_hosts_is_that_of_one(hosts: list[Host], tmp_path: Path) -> None:
