@@ -27,7 +27,7 @@ def test_leaving_and_coming_back(
     folder: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     batching.set_up(folder, server, wait=False)
-    with pytest.raises(ResumeError, match=r"60 requests are submitted in 1 batches .* run the same command again"):
+    with pytest.raises(ResumeError, match=r"60 requests are submitted in 1 batch .* run the same command again"):
         grade.main()
     assert spent(folder).reserved > 0
     monkeypatch.delenv("GRADED_BUDGET_USD")  # what was submitted was allowed when it was
@@ -149,7 +149,7 @@ def test_an_online_buyer_takes_in_a_batch_whose_maker_has_left(folder: Path, ser
     with buying.start(folder) as other:
         buying.until(lambda: server.in_flight == 4)
         batching.params(server, annotators=few, wait=False)
-        with pytest.raises(ResumeError, match="are submitted in 1 batches"):
+        with pytest.raises(ResumeError, match="are submitted in 1 batch"):
             grade.main()
         server.resume()
         assert other.wait(60) == 0
@@ -175,7 +175,7 @@ def test_a_batch_whose_replies_came_from_elsewhere_is_paid_all_the_same(
     Path(".ledger").rename("theirs")
     Path("ours").rename(".ledger")
     grade.main()
-    assert "1 batches are under way whose replies came from elsewhere" in capsys.readouterr().out
+    assert "1 batch is under way that others have answered" in capsys.readouterr().out
     assert spent(folder).reserved > 0 == spent(folder).paid
     for _ in range(4):
         batches()
@@ -222,7 +222,7 @@ def test_a_batch_of_denser_texts_than_were_measured_stays_under_the_cap(
     assert 0.2 < spent(folder).paid <= 0.25
     said = capsys.readouterr().out
     assert re.search(
-        r"submitted, at most \$0.1\d\n\d+ requests more wait for room under the cap: a batch reserves", said
+        r"submitted, at most \$0.1\d\n\d+ more requests wait for room under the cap: a batch reserves", said
     )
     assert 0.25 - spent(folder).paid > 0.01, "a request costs $0.007 at most: it does not go on in ever smaller batches"
     monkeypatch.setenv("GRADED_BUDGET_USD", "10")
@@ -250,7 +250,7 @@ def test_reservations_of_batches_follow_what_the_ledger_has_measured(folder: Pat
     grade.main()
     paid = spent(folder).paid
     batching.params(server, annotators={"a": buying.judge(server, seed=3)}, wait=False, reserve="measured")
-    with pytest.raises(ResumeError, match=r"60 requests are submitted in 1 batches \(about \$"):
+    with pytest.raises(ResumeError, match=r"60 requests are submitted in 1 batch \(about \$"):
         grade.main()
     assert paid < spent(folder).reserved < 1.6 * paid < by_bytes
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from graded.console import Progress, say
-from graded.errors import BudgetError, ResumeError, ServiceError
+from graded.errors import ResumeError, ServiceError, many
 from graded.llm.batch_drive import TRIES, Driver
 from graded.llm.batch_intent import Folder
 from graded.llm.batch_plan import LEAST, Planner
@@ -56,7 +56,7 @@ class Batches:
         driver = self.driver
         if driver.crowded and self.mine():
             return False
-        room = self.cap - self.ledger.state.committed
+        room = self.ledger.state.room(self.cap)
         planner = Planner(self.ledger, self.cap, self.options, driver.most, self.least)
         hopeless = {key for key, count in driver.failures.items() if count >= TRIES}
         full, made, left = False, 0, 0
@@ -77,16 +77,13 @@ class Batches:
     def _later(self, left: int) -> None:
         """Say that the cap has no room for all requests at once."""
         why = ": a batch reserves all it can cost (see batch.reserve)" if self.options.reserve == "bytes" else ""
-        say(f"{left:,} requests more wait for room under the cap{why}")
+        say(f"{many(left, 'more request', 'wait')} for room under the cap{why}")
 
     def _stuck(self, full: bool, hopeless: int) -> None:
         """Raise for requests that are missing, with no batch under way and none to be made."""
         state = self.ledger.state
         if full:
-            raise BudgetError(
-                f"the cap of ${self.cap:,.2f} is reached: ${state.paid:,.2f} paid, ${state.lost:,.2f} possibly paid, "
-                f"${state.reserved:,.2f} reserved, too little left for one more batch; raise GRADED_BUDGET_USD to go on"
-            )
+            raise state.full(self.cap, "too little left for one more batch")
         if hopeless:
             kinds = ", ".join(f"{why}: {count:,}" for why, count in self.driver.reasons.most_common(5))
             raise ServiceError(
@@ -120,12 +117,12 @@ class Batches:
         total = sum(intent.requests for intent in intents)
         if not self.options.wait and intents:
             raise ResumeError(
-                f"{total:,} requests are submitted in {len(intents)} batches "
+                f"{many(total, 'request', 'are')} submitted in {many(len(intents), 'batch')} "
                 f"({'about' if any(intent.about for intent in intents) else 'at most'} "
                 f"${sum(intent.usd for intent in intents):,.2f}); run the same command again to take the replies in"
             )
         every = max(10.0, self.options.poll)
-        with Progress(f"{len(intents)} batches", total, "replies", every=every) as progress:
+        with Progress(many(len(intents), "batch"), total, "replies", every=every) as progress:
             while len(self.mine()) == len(folders):
                 self.driver.loop.sleep(self.options.poll)
                 seen = [self.driver.advance(folder) for folder in folders]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from graded.console import say
-from graded.errors import BudgetError, DataError, MissingError, ParamError
+from graded.errors import BudgetError, DataError, MissingError, ParamError, many
 from graded.llm import prices, prompts
 from graded.llm.job import How, Want
 from graded.llm.keys import KeySet
@@ -43,7 +43,7 @@ def ensure(ledger: Ledger, wants: Sequence[Want], how: How) -> None:
     """
     left = ledger.state.pending.end_answered(ledger.state.known)
     if left:
-        say(f"{left} batches are under way whose replies came from elsewhere; what they cost: graded batches")
+        say(f"{many(left, 'batch', 'are')} under way that others have answered; what that cost: graded batches")
     missing = [want for want in wants if want.buy.any()]
     if missing:
         ledger.store.check_snapshot()
