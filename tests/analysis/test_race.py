@@ -136,3 +136,19 @@ def test_languages_share_runs() -> None:
         {"fi": "2", "ar": "1", "en": "2"},
         {"fi": "3", "ar": "1", "en": "2"},
     ]
+
+
+def test_a_leader_of_the_first_look_has_to_hold_at_the_last() -> None:
+    """Where the better tau changes with the size, the larger size decides: the first one's loser is not gone."""
+    draw = np.random.default_rng(1).normal(0, 0.01, (3, 200))
+
+    def run(size: int, seeds: int, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
+        level = {"1": 0.40, "2": 0.45, "3": 0.50} if size < 400 else {"1": 0.6, "2": 0.55, "3": 0.52}
+        return [{"fi": np.tile(level[one["fi"]] + draw[int(one["fi"]) - 1], (seeds, 1))} for one in settings]
+
+    found = race({"fi": ARMS}, ladder(FULL, 3, None, 0.5), run, seed=0, resamples=1000)
+    first, last = found.looks["fi"]
+    assert (first.leader, first.out, first.kept) == ("3", ("2", "1"), ("3", "2"))
+    assert (last.leader, last.out) == ("2", ("3",))
+    assert found.verdicts["fi"] == ("2", ("1", "3"), ())
+    assert found.spent <= 0.5 * len(ARMS) * FULL

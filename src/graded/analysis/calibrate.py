@@ -1,8 +1,8 @@
 """Which tau is best, at the least training: successive halving over nested data sizes, decided on paired queries.
 
-A race starts with every tau at a small training size, drops those that are shown worse, keeps at most half of the
-rest for the next size, and ends when one is left or the budget is. Sizes are nested, so a later look trains on a
-superset of the earlier one.
+A race starts with every tau at a small training size, drops those that are shown worse, and keeps at most half of the
+rest for the next size, two at least: the best tau can change with the size, so the leader of a small one has to hold
+against its runner-up at the last. Sizes are nested, so a later look trains on a superset of the earlier one.
 
 Sources: Karnin, Koren and Somekh 2013, "Almost Optimal Exploration in Multi-Armed Bandits", and Jamieson and Talwalkar
 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (successive halving); Sakai 2014,
@@ -55,9 +55,10 @@ class Look(NamedTuple):
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """Arms that are still in the race, best first."""
-        gone = {*self.out, *self.left}
-        return tuple(sorted((arm for arm in self.means if arm not in gone), key=lambda arm: -self.means[arm]))
+        """Arms that go on, best first: those not gone, and the runner-up even where it is out."""
+        ranked = sorted(self.means, key=lambda arm: (arm != self.leader, -self.means[arm]))
+        staying = [arm for arm in ranked if arm not in {*self.out, *self.left}]
+        return tuple(staying if len(staying) > 1 else ranked[:2])
 
 
 class Verdict(NamedTuple):
@@ -98,12 +99,12 @@ def judge(size: int, scores: Mapping[str, np.ndarray], comparison: Comparison) -
 def verdict(looks: Sequence[Look]) -> Verdict:
     """Return what the race shows: the last look's leader, and for each other arm whether it was shown to be worse.
 
-    An arm that was out in some look counts as beaten; an arm left behind for cost stays open.
+    An arm counts as beaten that is out at the last look it was in; one left behind for cost stays open.
     """
-    last = looks[-1]
-    shown = tuple(dict.fromkeys(arm for look in looks for arm in look.out))
-    rest = tuple(arm for arm in looks[0].means if arm != last.leader and arm not in shown)
-    return Verdict(last.leader, shown, rest)
+    best = looks[-1].leader
+    beaten = {arm: arm in look.out for look in looks for arm in look.means if arm != best}
+    shown = tuple(arm for look in looks for arm in look.out if beaten.get(arm))
+    return Verdict(best, tuple(dict.fromkeys(shown)), tuple(arm for arm, out in beaten.items() if not out))
 
 
 class Ladder(NamedTuple):

@@ -154,7 +154,7 @@ def sentences(found: Found, subject: str, best: str, open_arms: tuple[str, ...])
 def last_left(subject: str, best: str, looks: list[Look]) -> str:
     """Return what is shown where every other arm went out: those that the last one beat, and those that another did."""
     beaten = {arm for look in looks if look.leader == best for arm, gap in look.gaps.items() if gap.low > 1e-12}
-    others = [arm for look in looks for arm in look.out if arm not in beaten]
+    others = dict.fromkeys(arm for look in looks for arm in look.out if arm not in {*beaten, best})
     if not others:
         return f"{subject}: tau {best} is shown to beat every other"
     own = f"shown to beat {', '.join(sorted(beaten))}; " if beaten else ""
