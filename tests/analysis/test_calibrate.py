@@ -21,11 +21,11 @@ def look(found: dict[str, np.ndarray], size: int = 100, **settings: float) -> Lo
     return judge(size, found, compare(found, seed=3, resamples=2000, **settings))  # type: ignore[arg-type]
 
 
-def test_a_clear_loser_is_out_and_the_rest_stay() -> None:
+def test_a_clear_loser_is_out_and_goes_on_among_the_three_best() -> None:
     seen = look(scores({"1": 0.0, "2": -0.2, "3": -0.01}, 200, 1))
     assert seen.leader == "1"
     assert seen.out == ("2",)
-    assert seen.kept == ("1", "3")
+    assert seen.kept == ("1", "3", "2")
     assert seen.gaps["1"] == Gap(0, 0, 0)
     assert seen.gaps["2"].low > 0
     assert seen.gaps["3"].low < 0 < seen.gaps["3"].high
@@ -35,7 +35,7 @@ def test_a_clear_loser_is_out_and_the_rest_stay() -> None:
 def test_equal_arms_show_no_difference() -> None:
     seen = look(scores(dict.fromkeys("123", 0.0), 100, 2))
     assert seen.out == ()
-    assert len(seen.left) == 1  # for cost alone
+    assert seen.left == ()
     assert verdict([seen]).shown == ()
     assert len(verdict([seen]).open) == 2
 
@@ -44,9 +44,16 @@ def test_identical_runs_are_a_tie_for_the_earlier_arm() -> None:
     one = scores({"1": 0.0}, 30, 4)["1"]
     seen = look({"1": one, "2": one.copy(), "3": one.copy()})
     assert seen.leader == "1"
-    assert seen.kept == ("1", "2")
+    assert seen.kept == ("1", "2", "3")
     assert seen.gaps["3"] == Gap(0, 0, 0)
     assert seen.leads == pytest.approx({"1": 1 / 3, "2": 1 / 3, "3": 1 / 3})
+
+
+def test_the_better_half_goes_on_three_at_least() -> None:
+    four = look(scores({"1": 0.0, "1.5": -0.3, "2": -0.1, "3": -0.2}, 200, 1))
+    assert (four.kept, four.left) == (("1", "2", "3"), ("1.5",))
+    eight = look(scores({str(arm): -arm / 10 for arm in range(8)}, 200, 1))
+    assert (eight.kept, eight.left) == (tuple("0123"), tuple("4567"))
 
 
 def test_a_dropped_arm_stays_on_record() -> None:

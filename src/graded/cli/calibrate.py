@@ -38,7 +38,7 @@ def calibrate(
     size: Annotated[
         int | None, typer.Option(help="Graded pairs a language of the final model; default: pair.size.")
     ] = None,
-    sizes: Annotated[str | None, typer.Option(help="Sizes to look at; default: an eighth and a half of it.")] = None,
+    sizes: Annotated[str | None, typer.Option(help="Sizes to look at; default: a sixteenth and a half of it.")] = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Training seeds of the first look; 1 cannot see training noise.")
     ] = 2,

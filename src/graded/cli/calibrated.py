@@ -35,7 +35,7 @@ def tell(subject: str, look: Look) -> None:
     means = ", ".join(f"tau {arm} {mean:.4f}" for arm, mean in look.means.items())
     gone = "".join(
         f"; {what} {', '.join(arms)}"
-        for what, arms in (("out: tau", look.out), ("left behind for cost: tau", look.left))
+        for what, arms in (("shown worse: tau", look.out), ("left behind for cost: tau", look.left))
         if arms
     )
     text = f"look {subject} at {look.size:,} pairs, {many(look.queries, 'query')}: {means}{gone}"
