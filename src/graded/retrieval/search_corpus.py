@@ -19,6 +19,7 @@ from graded.formats.atomic import atomic
 from graded.formats.work import work_folder
 from graded.retrieval.claims import finish
 from graded.retrieval.distributed import Place
+from graded.retrieval.memory import give_back, one_arena
 from graded.retrieval.search import Floats, Hits
 from graded.retrieval.search_hits import merge_hits, write_hits
 from graded.retrieval.search_jobs import Job, Question, groups
@@ -74,6 +75,7 @@ class Searcher:
         Raises:
             MissingError, DataError, ParamError: as :meth:`graded.retrieval.encoder.Encoder.load`.
         """
+        one_arena()
         import torch
 
         from graded.retrieval.encoder import Encoder
@@ -115,6 +117,7 @@ class Searcher:
         def make(number: int) -> None:
             question, plan, index = work[number]
             write_hits(plan.paths[index], self._search_unit(plan.units[index], question, report))
+            give_back()  # or the heap grows for as long as its holes do not fit the next texts
 
         def found(number: int) -> None:
             _, plan, index = work[number]

@@ -16,8 +16,8 @@ from graded.console import run, say
 from graded.errors import many
 from graded.formats.work import work_folder
 from graded.retrieval import gpu
+from graded.retrieval.memory import give_back, one_arena
 from graded.retrieval.peers import once
-from graded.retrieval.training.memory import give_back, one_arena
 from graded.retrieval.training.settings import Settings
 
 if TYPE_CHECKING:
