@@ -159,7 +159,7 @@ def test_it_reads_without_javascript(open_page: Open) -> None:
     assert page.locator("noscript").count() == 1
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious(open_page: Open, axe: str, theme: str) -> None:
     page = open_page(theme=theme, bypass_csp=True)
     for details in page.locator("details").all()[:2]:

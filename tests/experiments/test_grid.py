@@ -110,7 +110,9 @@ def test_overrides_set_just_what_they_say(
     assert after["encoder"]["name"] == values.get("encoder.name", "x")
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "table1" else [pytest.mark.slow]) for name in SWEEPS]
+)
 def test_every_shipped_sweep_is_legal(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Full values too, on the paper's profile: each stage takes each point."""
     monkeypatch.chdir(ROOT)

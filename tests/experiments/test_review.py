@@ -123,6 +123,7 @@ def test_a_revision_that_is_none(repo: Path) -> None:
     assert "nowhere" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_report_that_is_behind_is_no_drift_and_one_that_was_changed_is(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,7 @@ def test_compiled_code_is_kept_where_the_installation_is_read_only(tmp_path: Pat
     assert kept[0] == kept[1]
 
 
+@pytest.mark.slow
 def test_a_read_only_home_does_not_matter(tmp_path: Path) -> None:
     code = "from graded.retrieval import measures as m; print(m.score({'q': {'a': 1}}, {'q': {'a': 1.0}})['nDCG@10'])"
     hidden = ("HOME", "IR_DATASETS_HOME", "MPLCONFIGDIR")

@@ -177,7 +177,7 @@ def ranks(rank: int, size: int, folder: str, store: str, cases: list[dict[str, A
 @pytest.mark.parametrize(
     ("size", "cases", "steps"),
     [
-        (2, SOME, 3),
+        pytest.param(2, SOME, 3, marks=pytest.mark.slow),
         pytest.param(2, CASES, 6, marks=pytest.mark.slow),
         pytest.param(4, CASES, 6, marks=pytest.mark.slow),
     ],
