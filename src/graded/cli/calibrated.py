@@ -142,6 +142,7 @@ def sentences(found: Found, subject: str, best: str, open_arms: tuple[str, ...])
         lines = [f"{subject}: no difference shown; tau {best} leads in {last.leads[best]:.0%} of query draws"]
     else:
         lines = [f"{subject}: tau {best} leads; no difference shown against {', '.join(open_arms)}"]
+    lines[0] += f" (at {many(last.size, 'pair')})"
     if found.asked.extra is None and any(float(arm) < float(best) for arm in open_arms):
         lower = min(open_arms, key=float)
         lines.append(f"  tau {lower} keeps more positives and is not shown to be worse")

@@ -11,6 +11,8 @@ M_ARENA_MAX = -8
 def one_arena() -> bool:
     """Let all threads share one heap where the C library is glibc; return whether it does so now.
 
+    To be called before any thread is started, and so before a table is read: those that are there keep theirs.
+
     Each training lane is a thread and would have a heap of its own, in which a step's freed rows wait for that lane
     alone: 0.2 GB of 1.9 on the sample. Encoding starts threads for every few thousand passages, and their heaps grew
     for twenty minutes, from 1.5 to 2.5 GB. Both make few, large allocations, so that sharing costs no time.

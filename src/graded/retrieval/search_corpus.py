@@ -19,7 +19,7 @@ from graded.formats.atomic import atomic
 from graded.formats.work import work_folder
 from graded.retrieval.claims import finish
 from graded.retrieval.distributed import Place
-from graded.retrieval.memory import give_back, one_arena
+from graded.retrieval.memory import give_back
 from graded.retrieval.search import Floats, Hits
 from graded.retrieval.search_hits import merge_hits, write_hits
 from graded.retrieval.search_jobs import Job, Question, groups
@@ -75,7 +75,6 @@ class Searcher:
         Raises:
             MissingError, DataError, ParamError: as :meth:`graded.retrieval.encoder.Encoder.load`.
         """
-        one_arena()
         import torch
 
         from graded.retrieval.encoder import Encoder

@@ -22,6 +22,7 @@ from graded.formats import table
 from graded.formats.atomic import atomic_folder
 from graded.retrieval import gpu
 from graded.retrieval.distributed import place
+from graded.retrieval.memory import one_arena
 from graded.retrieval.peers import once
 from graded.retrieval.search import Hits
 from graded.retrieval.search_corpus import Searcher
@@ -44,6 +45,7 @@ class Params(params.Section):
 
 def main() -> None:
     """Run the stage."""
+    one_arena()
     gpu.claim()
     values, languages, here = params.section("candidate", Params), params.languages(), place()
     searcher = Searcher.load(ENCODER, values.k, dtype=values.dtype, unit=values.unit, place=here)

@@ -27,6 +27,7 @@ from graded.formats.record import read_record
 from graded.records import Direction, Query
 from graded.retrieval import gpu
 from graded.retrieval.distributed import place
+from graded.retrieval.memory import one_arena
 from graded.retrieval.peers import once
 from graded.retrieval.search import Hits
 from graded.retrieval.search_corpus import Searcher
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the runs, such as data/run/base")
     parser.add_argument("--target", default="all", help="language that it was trained for; all: no single one")
     given = parser.parse_args()
+    one_arena()
     gpu.claim()
     values, here = params.section("retrieve", Params), place()
     known = tasks(BENCHMARK)
