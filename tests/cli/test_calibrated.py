@@ -53,7 +53,7 @@ def test_a_smaller_tau_that_is_as_good_is_named(spread: list[float]) -> None:
     lines = calibrated.sentences(one, "fi", "2.5", ("1.5",))
     assert lines[1] == "  tau 1.5 keeps more positives and is not shown to be worse"
     assert "below the base encoder" in lines[2]
-    assert calibrated.sentences(one, "fi", "2.5", ())[0] == "fi: tau 2.5 is shown to beat every other"
+    assert calibrated.sentences(one, "fi", "2.5", ())[0] == "fi: tau 2.5 is shown to beat every other (at 200 pairs)"
 
 
 def test_an_arm_that_a_third_one_beat_is_not_said_to_be_beaten_by_the_best(spread: list[float]) -> None:
@@ -65,7 +65,7 @@ def test_an_arm_that_a_third_one_beat_is_not_said_to_be_beaten_by_the_best(sprea
     one = found(looks, [1, 2, 3])
     assert one.outcome.verdicts["fi"].open == ()
     assert calibrated.sentences(one, "fi", "1", ())[0] == (
-        "fi: tau 1 is the last one left: shown to beat 2; 3 went out against another tau"
+        "fi: tau 1 is the last one left: shown to beat 2; 3 went out against another tau (at 200 pairs)"
     )
 
 
