@@ -8,6 +8,7 @@ before anything relies on them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,9 +28,15 @@ FUSED = {
 }
 
 
+#: Compiled products that oneDNN keeps. By itself it keeps 1024, each with memory of its own, and texts come in ever new
+#: lengths: an encoder grew by 1 GB in twenty minutes, and was no faster for it.
+KEPT = 64
+
+
 @cache
 def onednn() -> bool:
     """Whether oneDNN's packed linear is here and agrees with ``F.linear``, fused activation and addition included."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT))  # read at its first product
     draw = torch.Generator().manual_seed(0)
     x, weight, bias, other = (torch.randn(shape, generator=draw) for shape in ((8, 16), (24, 16), (24,), (8, 24)))
     try:
