@@ -104,7 +104,10 @@ def side_bare(url: str, pairs: int, folder: Path) -> float:
 
     class Nothing(desk.Desk):
         def block(self, feed: Feed, count: int) -> desk.Block:
-            return desk.Block(feed.take(count))
+            items = feed.take(count)
+            for item in items:
+                item.held = feed.most(item)
+            return desk.Block(items)
 
         def settle(self, ended: Any) -> None:
             assert all(read(answer.reply)[0] == 0 for _, answer, _ in ended)
