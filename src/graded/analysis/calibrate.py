@@ -107,8 +107,8 @@ def verdict(looks: Sequence[Look]) -> Verdict:
     """
     best = looks[-1].leader
     beaten = {arm: arm in look.out for look in looks for arm in look.means if arm != best}
-    shown = tuple(arm for look in looks for arm in look.out if beaten.get(arm))
-    return Verdict(best, tuple(dict.fromkeys(shown)), tuple(arm for arm, out in beaten.items() if not out))
+    shown, still = (tuple(arm for arm, out in beaten.items() if out is told) for told in (True, False))
+    return Verdict(best, shown, still)
 
 
 class Ladder(NamedTuple):

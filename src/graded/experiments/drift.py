@@ -36,7 +36,8 @@ def drift() -> tuple[list[str], list[str]]:
         raise _refused("repro", done.stderr)
     if not stages:
         return [], []
-    late = [name for name in stages if behind(name, yaml12.read(PIPELINE, "review reads it"))]
+    pipeline = yaml12.read(PIPELINE, "review reads it")
+    late = [name for name in stages if behind(name, pipeline)]
     return [name for name in stages if name not in late], late
 
 
